@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_RELAY_H
+#define WEIR_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/api.h>
+#include <weir/loop.h>
+#include <weir/socket.h>
+
+WEIR_BEGIN_C
+
+/* Moves bytes both ways between two connected sockets until both directions have ended.
+ *
+ * An idle relay holds no buffer. Bytes are sent from the buffer they were received in; what the kernel does not take is
+ * copied to the direction's overflow, and receiving rests until that is half empty. The end of one direction is carried
+ * through as a half-close. */
+
+enum weir_relay_end {
+    WEIR_RELAY_DONE,               /* both directions ended cleanly */
+    WEIR_RELAY_CLIENT_RESET,       /* the client's connection broke */
+    WEIR_RELAY_UPSTREAM_RESET,     /* the upstream's connection broke */
+    WEIR_RELAY_IDLE_TIMEOUT,       /* no byte in either direction for idle_timeout */
+    WEIR_RELAY_HALF_CLOSE_TIMEOUT, /* one direction ended, and no byte in the other for half_close_timeout */
+    WEIR_RELAY_OUT_OF_MEMORY,      /* no memory for an overflow, or the budget is used up */
+};
+
+/* What the overflows of all relays of one loop may take together. A plain value that outlives the relays. */
+struct weir_relay_budget {
+    size_t limit; /* bytes */
+    size_t used;
+};
+
+struct weir_relay_options {
+    uint64_t idle_timeout_ns;       /* 0: none */
+    uint64_t half_close_timeout_ns; /* 0: none */
+    uint32_t overflow_bytes;        /* bound of one direction's overflow, beside one turn's loans; 0: 64 KiB */
+    struct weir_relay_budget *budget;
+    uint64_t *totals; /* two sums over relays, by the side that the bytes come from, or NULL; only the loop's
+                                       thread writes, others may read by relaxed atomics */
+};
+
+enum weir_relay_side { WEIR_RELAY_CLIENT, WEIR_RELAY_UPSTREAM };
+
+/* One direction: from a side to the other. Private, but for `bytes`. */
+struct weir_relay_direction {
+    uint64_t bytes; /* taken by the kernel of the receiving side */
+    struct weir_loan *loans, *last_loan;
+    uint8_t *overflow;
+    uint32_t overflow_head, overflow_size, overflow_room;
+    uint32_t loan_sent; /* of the first loan */
+    bool ended;         /* the source has sent its last byte */
+    bool finished;      /* ... and the destination was told */
+    bool sending;
+    bool receiving;
+    bool resting; /* receiving rests until the overflow is half empty */
+};
+
+/* Embedded in a connection. Zero it at birth. */
+struct weir_relay {
+    struct weir_socket *sockets[2];           /* by side; private from here on, but for direction[].bytes */
+    struct weir_relay_direction direction[2]; /* by the side that the bytes come from */
+    struct weir_timer timer;
+    struct weir_loop *loop;
+    const struct weir_relay_options *options;
+    void (*ended)(struct weir_relay *relay, enum weir_relay_end end);
+    uint64_t last_byte_ns;
+    uint8_t watching;
+    bool over;
+};
+
+/* Starts relaying between two sockets that are connected and have nothing in flight but, at most, a watch. The relay
+ * sets their `events`; the completions of a watch that is in flight go to the relay from then on. `options` must
+ * outlive the relay. `ended` is called once, from the loop's turn. The caller then puts its own `events` on both
+ * sockets and closes them (with a reset to say: this is no clean end); weir_relay_release() comes after both are
+ * closed, since a send may be in flight from the relay's buffers until then. */
+WEIR_API void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct weir_socket *client,
+                               struct weir_socket *upstream, const struct weir_relay_options *options,
+                               void (*ended)(struct weir_relay *relay, enum weir_relay_end end));
+
+/* Stops for a reason of the caller's own: `ended` will not be called. Close the sockets next. */
+WEIR_API void weir_relay_stop(struct weir_relay *relay);
+
+/* Frees what a relay holds: timer, loans, overflow. Both sockets have been closed (or the relay was never started: does
+ * nothing). */
+WEIR_API void weir_relay_release(struct weir_relay *relay);
+
+WEIR_END_C
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef IO_BACKEND_H
+#define IO_BACKEND_H
+
+/* What stands between the loop (loop.c, socket.c: contract, timers, messages) and a backend (uring.c, epoll.c, and the
+ * tests' sim): one table of functions down, one group of io_ functions up. The upper half checks the contract and
+ * knows what is in flight; a backend never calls a user's completion itself. */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/loop.h>
+#include <weir/socket.h>
+
+#include "timers.h"
+
+enum io_operation {
+    IO_CONNECT = 1 << 0,
+    IO_RECV = 1 << 1,
+    IO_SEND = 1 << 2,
+    IO_WATCH = 1 << 3,
+};
+
+/* Loans that one socket holds at most before its receiving waits. */
+#define IO_SOCKET_LOANS 8
+
+struct io_backend {
+    const char *name;
+    void (*free)(struct weir_loop *loop);
+    /* Submits what is queued, waits until something happens, deadline_ns (monotonic; UINT64_MAX: none) or a wake, sets
+     * loop->now_ns, reports completions by io_*(). Returns 0 or an error. */
+    int (*turn)(struct weir_loop *loop, uint64_t deadline_ns);
+    void (*wake)(struct weir_loop *loop); /* any thread */
+    uint64_t (*wall)(const struct weir_loop *loop);
+
+    void (*accept)(struct weir_acceptor *acceptor);
+    void (*accept_stop)(struct weir_acceptor *acceptor);
+    void (*acceptor_close)(struct weir_acceptor *acceptor);
+    void (*discard)(struct weir_loop *loop, int fd);
+
+    void (*adopted)(struct weir_socket *socket); /* socket->fd has just been set */
+    int (*name_of)(const struct weir_socket *socket, bool peer, struct weir_address *ret_address);
+    void (*connect)(struct weir_socket *socket, const struct weir_address *address, uint32_t keepalive_s);
+    void (*recv)(struct weir_socket *socket);
+    void (*recv_stop)(struct weir_socket *socket);
+    void (*send)(struct weir_socket *socket, enum weir_send_mode mode); /* socket->send_data, ->send_size */
+    void (*shutdown)(struct weir_socket *socket);
+    void (*watch)(struct weir_socket *socket);
+    void (*watch_stop)(struct weir_socket *socket);
+    void (*close)(struct weir_socket *socket, enum weir_close_mode mode);
+    void (*loan_return)(struct weir_loop *loop, struct weir_loan *loan);
+};
+
+/* The common head of every backend's loop; a backend embeds it as its first member. */
+struct weir_loop {
+    const struct io_backend *backend;
+    const char *fallback_reason;
+    uint64_t now_ns;
+    struct timers timers;
+    _Atomic(struct weir_message *) messages; /* newest first */
+    _Atomic uint64_t busy_ns;
+    bool stopping;
+};
+
+/* Reports of a backend, from its turn() only. Each calls the user's completion; io_socket_closed() asserts that nothing
+ * is in flight. */
+void io_connected(struct weir_socket *socket, int status);
+void io_lent(struct weir_socket *socket, struct weir_loan *loan); /* bytes; receiving goes on */
+void io_recv_ended(struct weir_socket *socket, int status);       /* <= 0 */
+void io_sent(struct weir_socket *socket, int status);
+void io_noticed(struct weir_socket *socket, enum weir_watch_event event); /* watching goes on */
+void io_watch_ended(struct weir_socket *socket, int status);              /* < 0 */
+void io_socket_closed(struct weir_socket *socket);
+void io_accepted(struct weir_acceptor *acceptor, int fd);
+void io_accept_ended(struct weir_acceptor *acceptor, int status);
+void io_acceptor_closed(struct weir_acceptor *acceptor);
+
+/* Constructors of the two real backends. */
+int io_uring_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop);
+int io_epoll_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop);
+
+/* For constructors: zeroes the common part. */
+void io_loop_init(struct weir_loop *loop, const struct io_backend *backend);
+
+#endif

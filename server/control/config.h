@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONTROL_CONFIG_H
+#define CONTROL_CONFIG_H
+
+#include "../policy/snapshot.h"
+
+/* Problems found in one run over a file, in the order of their places. Each is complete:
+ * "FILE:LINE:COLUMN: what is wrong, and what would be right". */
+struct config_errors {
+    char **lines;
+    uint32_t count; /* at most CONFIG_ERRORS_MAX; a last line says that there are more */
+};
+
+#define CONFIG_ERRORS_MAX 100
+#define CONFIG_BYTES_MAX (16u << 20)
+
+/* Reads and checks a configuration file; nothing outside is changed. Returns 0 and a snapshot that is not yet bound; or
+ * WEIR_EINVAL with at least one error; or WEIR_ENOMEM. Free the errors in any case. */
+int config_read(const char *path, struct snapshot **ret_snapshot, struct config_errors *errors);
+
+/* Runs the `expect` lines of a bound snapshot; adds an error for each that fails. Returns 0 or WEIR_EINVAL. */
+int config_expect(const struct snapshot *snapshot, struct config_errors *errors);
+
+void config_errors_free(struct config_errors *errors);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef POLICY_DECIDE_H
+#define POLICY_DECIDE_H
+
+#include "snapshot.h"
+
+/* Who is calling, as far as the listener can know it. */
+struct identity {
+    struct weir_address address; /* of the peer */
+};
+
+/* What was decided, and enough to say why. Pointers lead into the snapshot. */
+struct decision {
+    enum close_reason refusal;   /* CLOSE_NONE: go on; CLOSE_UNKNOWN_CLIENT or CLOSE_NOT_AUTHORIZED */
+    const struct client *client; /* NULL: unknown */
+    char name[WEIR_CLIENT_NAME_MAX +
+              1]; /* of the client: configured name, or the identity that an unknown one goes by */
+    const struct weir_limits *limits;
+    struct client_counters *counters;
+    struct weir_set *set;    /* what it may reach behind this listener; NULL when refused */
+    const struct rule *rule; /* the rule that allowed it; NULL: no policy, or refused */
+};
+
+/* The one place where access is decided; pure. Any thread. */
+void decide(const struct snapshot *snapshot, uint32_t listener, const struct identity *identity,
+            struct decision *ret_decision);
+
+/* Whether the decision lets its client reach a place of the listener's pool. */
+bool decision_allows(const struct decision *decision, uint32_t place);
+
+/* Runs one `expect` line. Returns true when it holds. */
+bool expectation_holds(const struct snapshot *snapshot, const struct expectation *expectation);
+
+/* The configured client of an address (longest prefix wins), or ANY_INDEX. */
+uint32_t client_of_address(const struct snapshot *snapshot, const struct weir_address *address);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef POLICY_SNAPSHOT_H
+#define POLICY_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/address.h>
+#include <weir/limiter.h>
+#include <weir/loop.h>
+#include <weir/pool.h>
+
+#include "../base/counters.h"
+#include "../base/log.h"
+
+/* Everything from one configuration file: immutable once bound. The reader (control/config.h) fills it in;
+ * snapshot_bind() resolves it: pools, allowed sets, client records, counters. Arrays are owned by the snapshot;
+ * references between them are indexes. */
+
+#define NAME_MAX_BYTES 64
+#define ANY_INDEX UINT32_MAX
+
+struct position {
+    uint32_t line, column; /* from 1; 0: not from a file */
+};
+
+struct settings {
+    uint32_t workers; /* 0: auto */
+    enum weir_backend io;
+    uint32_t max_connections; /* 0: what the descriptors allow */
+    uint64_t drain_timeout_ns;
+    enum log_format log_format;
+    enum log_level log_level;
+    bool log_connections;
+    char *admin_socket; /* path made absolute, or NULL: none */
+    bool has_admin_http;
+    struct weir_address admin_http;
+    struct position workers_at, io_at, max_connections_at, admin_at, admin_http_at;
+};
+
+struct listener {
+    char name[NAME_MAX_BYTES + 1];
+    struct weir_address address;
+    uint32_t pool;
+    uint64_t idle_timeout_ns, half_close_timeout_ns;
+    uint32_t keepalive_s;
+    struct position at;
+    struct listener_slot *slots; /* bound; one for each worker */
+};
+
+/* One physical address, however many pools name it. */
+struct upstream {
+    char name[NAME_MAX_BYTES + 1];
+    struct weir_address address;
+    uint32_t max_connections;
+    struct position at;
+    uint32_t id;                        /* bound: in the table of upstreams */
+    struct upstream_counters *counters; /* bound */
+};
+
+struct place {
+    uint32_t upstream;
+    uint32_t weight;
+    bool backup;
+};
+
+enum health_check { HEALTH_CHECK_CONNECT, HEALTH_CHECK_NONE };
+
+struct health_settings {
+    uint64_t interval_ns, timeout_ns;
+    uint32_t fall, rise;
+    enum health_check check;
+    bool passive;
+};
+
+struct pool {
+    char name[NAME_MAX_BYTES + 1];
+    struct place *places;
+    uint32_t place_count;
+    uint64_t connect_timeout_ns;
+    uint32_t retries;
+    struct health_settings health;
+    struct position at;
+    struct weir_pool *balancing; /* bound */
+    struct pool_slot *slots;     /* bound */
+    void *health_state;          /* bound by proxy/health.h */
+};
+
+/* A network of clients: `cidr:` */
+struct network {
+    struct weir_address base; /* host bits zero, IPv4 never mapped */
+    uint8_t prefix;
+    uint32_t client;
+};
+
+struct client {
+    char name[NAME_MAX_BYTES + 1];
+    struct weir_limits limits; /* complete: missing fields were filled in from the defaults */
+    struct position at;
+    struct weir_client *record;       /* bound */
+    struct client_counters *counters; /* bound */
+};
+
+struct rule {
+    bool allow;
+    bool any_client; /* "*" */
+    uint32_t *clients;
+    uint32_t client_count;
+    struct target {
+        uint32_t pool;
+        uint32_t place; /* ANY_INDEX: the whole pool */
+    } * targets;
+    uint32_t target_count;
+    struct position at;
+};
+
+struct expectation {
+    bool any_client; /* "*": an unknown client */
+    uint32_t client; /* or ANY_INDEX: by address */
+    struct weir_address address;
+    bool can;
+    uint32_t pool, place; /* place ANY_INDEX: at least one / none of the pool */
+    struct position at;
+};
+
+/* What one class of clients may reach, by pool: made by snapshot_bind(), interned. */
+struct reach {
+    struct weir_set **sets; /* by pool; NULL: nothing of it */
+    uint32_t *rules;        /* by pool: the first rule that allowed something, or ANY_INDEX (no policy; or nothing) */
+};
+
+struct snapshot {
+    char *path; /* of the file, for messages */
+    struct settings settings;
+    struct listener *listeners;
+    uint32_t listener_count;
+    struct upstream *upstreams;
+    uint32_t upstream_count;
+    struct pool *pools;
+    uint32_t pool_count;
+    struct client *clients;
+    uint32_t client_count;
+    struct network *networks; /* sorted by snapshot_bind() for look-up */
+    uint32_t network_count;
+    struct weir_limits default_limits; /* of unknown clients */
+    bool has_policy;
+    struct rule *rules;
+    uint32_t rule_count;
+    struct expectation *expectations;
+    uint32_t expectation_count;
+
+    /* bound */
+    bool unknown_let_in;           /* no policy, or a rule for "*" allows something */
+    struct client_counters *other; /* all clients that are not configured */
+    struct reach unknown_reach;
+    struct reach *client_reach; /* by client; may share sets */
+    struct weir_set **sets;     /* every set once */
+    uint32_t set_count;
+};
+
+/* What outlives snapshots: counts of upstreams, records of unknown clients. */
+struct state {
+    struct weir_upstreams *upstreams;
+    struct weir_limiter *limiter;
+};
+
+#define UNKNOWN_CLIENTS_MAX 65536
+
+/* Returns 0, WEIR_ENOMEM. `seed`: random. */
+int state_new(uint64_t seed, struct state *ret_state);
+/* Every snapshot has been freed. */
+void state_free(struct state *state);
+
+/* Resolves a snapshot that was read: makes pools, sets (equal ones once), records and counters. Control thread.
+ * Returns 0, WEIR_ENOMEM or WEIR_EFULL; on failure the snapshot can only be freed. */
+int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t workers);
+
+/* Frees a snapshot, bound or not; nobody uses it any more. Accepts NULL. */
+void snapshot_free(struct snapshot **psnapshot);
+
+#endif
