@@ -48,11 +48,11 @@ enum weir_relay_side { WEIR_RELAY_CLIENT, WEIR_RELAY_UPSTREAM };
 struct weir_relay_direction {
     uint64_t bytes; /* taken by the kernel of the receiving side */
     struct weir_loan *loans, *last_loan;
-    uint8_t *overflow;
-    uint32_t overflow_head, overflow_size, overflow_room;
-    uint32_t loan_sent; /* of the first loan */
-    bool ended;         /* the source has sent its last byte */
-    bool finished;      /* ... and the destination was told */
+    struct weir_relay_chunk *overflow, *last_chunk;
+    uint32_t overflow_size; /* bytes that wait in it */
+    uint32_t loan_sent;     /* of the first loan */
+    bool ended;             /* the source has sent its last byte */
+    bool finished;          /* ... and the destination was told */
     bool sending;
     bool receiving;
     bool resting; /* receiving rests until the overflow is half empty */
@@ -67,13 +67,12 @@ struct weir_relay {
     const struct weir_relay_options *options;
     void (*ended)(struct weir_relay *relay, enum weir_relay_end end);
     uint64_t last_byte_ns;
-    uint8_t watching;
-    bool over;
+    uint8_t watching; /* one bit for each side */
 };
 
 /* Starts relaying between two sockets that are connected and have nothing in flight but, at most, a watch. The relay
- * sets their `events`; the completions of a watch that is in flight go to the relay from then on. `options` must
- * outlive the relay. `ended` is called once, from the loop's turn. The caller then puts its own `events` on both
+ * sets their `events` and `owner`; the completions of a watch that is in flight go to the relay from then on. `options`
+ * must outlive the relay. `ended` is called once, from the loop's turn. The caller then puts its own `events` on both
  * sockets and closes them (with a reset to say: this is no clean end); weir_relay_release() comes after both are
  * closed, since a send may be in flight from the relay's buffers until then. */
 WEIR_API void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct weir_socket *client,

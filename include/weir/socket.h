@@ -30,8 +30,8 @@ struct weir_loan {
 
 enum weir_watch_event {
     WEIR_WATCH_HALF_CLOSED = 1, /* the peer has ended its sending side; told once */
-    WEIR_WATCH_RESET =
-        2, /* the connection is gone; told once, and the watch is then over by itself with a last completion */
+    WEIR_WATCH_RESET = 2, /* the connection broke: an error is pending on it (that both sides ended cleanly is none).
+                             Told once; then the watch ends by itself with a last completion */
 };
 
 struct weir_socket;
@@ -55,9 +55,10 @@ struct weir_socket_events {
     void (*closed)(struct weir_socket *socket);
 };
 
-/* Zero it, then weir_socket_init(). Only `events` may be changed by the caller; all else is private. */
+/* Zero it, then weir_socket_init(). Only `events` and `owner` may be changed by the caller; all else is private. */
 struct weir_socket {
     const struct weir_socket_events *events;
+    void *owner; /* for the caller's use; a relay's while it runs */
     struct weir_loop *loop;
     int fd;
     uint8_t in_flight; /* one bit for each kind of operation */
