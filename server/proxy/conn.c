@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/errors.h>
+
+#include "../policy/decide.h"
+#include "health.h"
+
+/* A connection's life, in the order in which it happens. One driver, conn_run(), runs the stages; a stage says what
+ * comes next, it never calls another and never closes. Everything that a connection holds is taken by one stage and
+ * given back by close_conn(), whichever stage it dies in; its memory follows when its sockets have closed. */
+
+enum stage {
+    STAGE_IDENTIFY,
+    STAGE_LIMIT,
+    STAGE_SELECT,
+    STAGE_CONNECT,
+    STAGE_RELAY,
+    STAGE_WAIT,  /* for a completion, which says where to go on */
+    STAGE_CLOSE, /* conn->reason says why */
+};
+
+static void conn_run(struct conn *conn, enum stage next);
+static void connect_timed_out(struct weir_timer *timer);
+static const struct weir_socket_events client_events, upstream_events;
+
+static struct conn *conn_of_client(struct weir_socket *socket)
+{
+    return (struct conn *)((char *)socket - offsetof(struct conn, client));
+}
+
+static struct conn *conn_of_upstream(struct weir_socket *socket)
+{
+    return (struct conn *)((char *)socket - offsetof(struct conn, upstream));
+}
+
+static struct snapshot *snapshot_of(const struct conn *conn)
+{
+    return conn->acceptor->worker->shared->snapshot;
+}
+
+static const struct pool *pool_of(const struct conn *conn)
+{
+    return &snapshot_of(conn)->pools[conn->acceptor->listener->pool];
+}
+
+static uint64_t now_of(const struct conn *conn)
+{
+    return weir_loop_now(conn->acceptor->worker->loop);
+}
+
+static enum stage close_for(struct conn *conn, enum close_reason reason)
+{
+    conn->reason = reason;
+    return STAGE_CLOSE;
+}
+
+/* Accept */
+
+static void link_conn(struct conn *conn)
+{
+    struct worker *worker = conn->acceptor->worker;
+    conn->next = worker->conns;
+    conn->pprev = &worker->conns;
+    if (worker->conns != NULL)
+        worker->conns->pprev = &conn->next;
+    worker->conns = conn;
+    atomic_fetch_add_explicit(&worker->shared->open_connections, 1, memory_order_relaxed);
+}
+
+static void unlink_conn(struct conn *conn)
+{
+    *conn->pprev = conn->next;
+    if (conn->next != NULL)
+        conn->next->pprev = conn->pprev;
+    atomic_fetch_sub_explicit(&conn->acceptor->worker->shared->open_connections, 1, memory_order_relaxed);
+}
+
+void conn_accept(struct acceptor *acceptor, int fd)
+{
+    struct worker *worker = acceptor->worker;
+    counter_add_own(&acceptor->slot->accepted, 1);
+    struct conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) {
+        counter_add_own(&acceptor->slot->closed[CLOSE_OUT_OF_MEMORY], 1);
+        weir_fd_discard(worker->loop, fd);
+        return;
+    }
+    conn->acceptor = acceptor;
+    conn->id = ++worker->next_id * worker->shared->workers + worker->index;
+    conn->accepted_ns = weir_loop_now(worker->loop);
+    conn->timer.fire = connect_timed_out;
+    weir_socket_init(&conn->client, worker->loop, &client_events);
+    weir_socket_adopt(&conn->client, fd);
+    link_conn(conn);
+    conn_run(conn, STAGE_IDENTIFY);
+}
+
+/* Identify and authorize: who is it, and what may it reach? */
+
+static enum stage identify(struct conn *conn)
+{
+    if (weir_socket_peer(&conn->client, &conn->peer) != 0)
+        return close_for(conn, CLOSE_CLIENT_RESET);
+    struct identity identity = { .address = conn->peer };
+    struct decision decision;
+    decide(snapshot_of(conn), conn->acceptor->index, &identity, &decision);
+    conn->configured = decision.client;
+    conn->counters = decision.counters;
+    conn->limits = decision.limits;
+    conn->rule = decision.rule;
+    conn->set = decision.set;
+    if (decision.client == NULL && (conn->own_name = strdup(decision.name)) == NULL)
+        return close_for(conn, CLOSE_OUT_OF_MEMORY);
+    return decision.refusal != CLOSE_NONE ? close_for(conn, decision.refusal) : STAGE_LIMIT;
+}
+
+const char *conn_client_name(const struct conn *conn)
+{
+    if (conn->configured != NULL)
+        return conn->configured->name;
+    return conn->own_name != NULL ? conn->own_name : "";
+}
+
+/* Limit: a slot and a token of this client. Held to the end. */
+
+static enum stage limit(struct conn *conn)
+{
+    struct weir_limiter *limiter = conn->acceptor->worker->shared->state->limiter;
+    const char *name = conn_client_name(conn);
+    int err = conn->configured != NULL
+                  ? weir_client_enter(conn->configured->record, conn->limits, now_of(conn), &conn->slot)
+                  : weir_limiter_enter(limiter, name, strlen(name), conn->limits, now_of(conn), &conn->slot);
+    switch (err) {
+    case 0:
+        return STAGE_SELECT;
+    case WEIR_ELIMIT:
+        return close_for(conn, CLOSE_CLIENT_LIMIT);
+    case WEIR_ERATE:
+        return close_for(conn, CLOSE_CLIENT_RATE);
+    case WEIR_EFULL:
+        return close_for(conn, CLOSE_OVER_CAPACITY);
+    default:
+        return close_for(conn, CLOSE_OUT_OF_MEMORY);
+    }
+}
+
+/* Select: the available upstream with the fewest connections, counted at once. */
+
+static enum stage select_upstream(struct conn *conn)
+{
+    bool out_of_tries = conn->tried.count > pool_of(conn)->retries;
+    if (!out_of_tries && weir_set_acquire(conn->set, &conn->tried, &conn->lease) == 0)
+        return STAGE_CONNECT;
+    return close_for(conn, conn->tried.count == 0 ? CLOSE_NO_UPSTREAM : conn->failure);
+}
+
+/* Connect. The client is watched meanwhile: if it goes, nobody waits for the upstream. */
+
+static struct upstream *upstream_of(const struct conn *conn)
+{
+    const struct place *place = &pool_of(conn)->places[conn->lease.place];
+    return &snapshot_of(conn)->upstreams[place->upstream];
+}
+
+static enum stage connect_upstream(struct conn *conn)
+{
+    struct weir_loop *loop = conn->acceptor->worker->loop;
+    conn->target = upstream_of(conn);
+    conn->connecting_ns = now_of(conn);
+    weir_tried_add(&conn->tried, conn->lease.upstream);
+    weir_socket_init(&conn->upstream, loop, &upstream_events);
+    conn->upstream_open = true;
+    weir_connect(&conn->upstream, &conn->target->address, conn->acceptor->listener->keepalive_s);
+    weir_timer_set(loop, &conn->timer, conn->connecting_ns + pool_of(conn)->connect_timeout_ns);
+    if (!conn->client_watched)
+        weir_watch(&conn->client);
+    conn->client_watched = true;
+    return STAGE_WAIT;
+}
+
+static bool is_our_fault(int status)
+{
+    return status == WEIR_EMFILE || status == WEIR_ENOBUFS || status == WEIR_ENOMEM || status == WEIR_EADDRNOTAVAIL;
+}
+
+static enum upstream_failure failure_of(int status)
+{
+    switch (status) {
+    case WEIR_ECONNREFUSED:
+        return UPSTREAM_FAILURE_REFUSED;
+    case WEIR_ETIMEDOUT:
+        return UPSTREAM_FAILURE_TIMEOUT;
+    case WEIR_EUNREACHABLE:
+        return UPSTREAM_FAILURE_UNREACHABLE;
+    case WEIR_ECONNRESET:
+        return UPSTREAM_FAILURE_RESET;
+    default:
+        return UPSTREAM_FAILURE_OTHER;
+    }
+}
+
+/* This upstream did not take the connection: its socket is closed, and then another one is selected. What fails for
+ * want of descriptors, memory or ports here says nothing about the upstream, and another one would fare no better. */
+static void attempt_failed(struct conn *conn, int status)
+{
+    weir_timer_stop(conn->acceptor->worker->loop, &conn->timer);
+    if (is_our_fault(status)) {
+        conn_run(conn, close_for(conn, CLOSE_OVER_CAPACITY));
+        return;
+    }
+    conn->failure = status == WEIR_ETIMEDOUT ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED;
+    counter_add(&conn->target->counters->failures[failure_of(status)], 1);
+    health_traffic(pool_of(conn), conn->lease.place, false, conn->connecting_ns, now_of(conn), weir_strerror(status));
+    weir_lease_release(&conn->lease);
+    conn->upstream_closing = true;
+    weir_close(&conn->upstream, WEIR_CLOSE_NORMAL);
+}
+
+static void connect_timed_out(struct weir_timer *timer)
+{
+    struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+    attempt_failed(conn, WEIR_ETIMEDOUT);
+}
+
+static void upstream_connected(struct weir_socket *socket, int status)
+{
+    struct conn *conn = conn_of_upstream(socket);
+    if (conn->upstream_closing)
+        return;
+    if (status == 0)
+        conn_run(conn, STAGE_RELAY);
+    else
+        attempt_failed(conn, status);
+}
+
+static void client_noticed(struct weir_socket *socket, int status)
+{
+    if (status == WEIR_WATCH_RESET)
+        conn_end(conn_of_client(socket), CLOSE_CLIENT_RESET);
+}
+
+/* Relay: bytes both ways until both sides are done. */
+
+static void relay_ended(struct weir_relay *relay, enum weir_relay_end end)
+{
+    static const enum close_reason reasons[] = {
+        [WEIR_RELAY_DONE] = CLOSE_DONE,
+        [WEIR_RELAY_CLIENT_RESET] = CLOSE_CLIENT_RESET,
+        [WEIR_RELAY_UPSTREAM_RESET] = CLOSE_UPSTREAM_RESET,
+        [WEIR_RELAY_IDLE_TIMEOUT] = CLOSE_IDLE_TIMEOUT,
+        [WEIR_RELAY_HALF_CLOSE_TIMEOUT] = CLOSE_HALF_CLOSE_TIMEOUT,
+        [WEIR_RELAY_OUT_OF_MEMORY] = CLOSE_OUT_OF_MEMORY,
+    };
+    struct conn *conn = (struct conn *)((char *)relay - offsetof(struct conn, relay));
+    conn_run(conn, close_for(conn, reasons[end]));
+}
+
+static enum stage relay(struct conn *conn)
+{
+    struct worker *worker = conn->acceptor->worker;
+    weir_timer_stop(worker->loop, &conn->timer);
+    conn->connected_ns = now_of(conn);
+    counter_add(&conn->target->counters->connections, 1);
+    histogram_add_own(&pool_of(conn)->slots[worker->index].connect, conn->connected_ns - conn->connecting_ns);
+    weir_relay_start(&conn->relay, worker->loop, &conn->client, &conn->upstream, &conn->acceptor->relay, relay_ended);
+    return STAGE_WAIT;
+}
+
+/* Close: everything that was taken goes back at once, so that whoever sees the end finds the place free; then the
+ * sockets are closed, and the memory goes with the last of them. */
+
+/* What this connection says about the upstream's health: it answered, or was cut before its first byte. */
+static void judge_upstream(const struct conn *conn)
+{
+    if (conn->connected_ns == 0)
+        return;
+    bool answered = conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes > 0 || conn->reason == CLOSE_DONE;
+    if (conn->reason == CLOSE_UPSTREAM_RESET)
+        counter_add(&conn->target->counters->failures[UPSTREAM_FAILURE_RESET], 1);
+    if (answered || conn->reason == CLOSE_UPSTREAM_RESET)
+        health_traffic(pool_of(conn), conn->lease.place, answered, conn->connected_ns, now_of(conn),
+                       "connection reset before its first byte");
+}
+
+static void count_close(const struct conn *conn)
+{
+    struct listener_slot *slot = conn->acceptor->slot;
+    counter_add_own(&slot->closed[conn->reason], 1);
+    histogram_add_own(&slot->connection, now_of(conn) - conn->accepted_ns);
+    bool refused = conn->connected_ns == 0 && close_reason_level(conn->reason) == LOG_LEVEL_WARN;
+    if (refused && conn->counters != NULL)
+        counter_add(&conn->counters->denied[conn->reason], 1);
+}
+
+static void close_conn(struct conn *conn)
+{
+    struct weir_loop *loop = conn->acceptor->worker->loop;
+    /* Whoever was cut off must not take that for a clean end. */
+    enum weir_close_mode mode = conn->reason == CLOSE_DONE ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET;
+    weir_timer_stop(loop, &conn->timer);
+    weir_relay_stop(&conn->relay);
+    judge_upstream(conn);
+    weir_lease_release(&conn->lease);
+    weir_client_leave(&conn->slot);
+    count_close(conn);
+    conn_log(conn, now_of(conn));
+
+    conn->client.events = &client_events;
+    conn->sockets_closing = 1;
+    weir_close(&conn->client, mode);
+    if (!conn->upstream_open)
+        return;
+    conn->sockets_closing++;
+    if (!conn->upstream_closing) {
+        conn->upstream.events = &upstream_events;
+        weir_close(&conn->upstream, mode);
+    }
+    conn->upstream_closing = true;
+}
+
+static void socket_closed(struct conn *conn)
+{
+    assert(conn->sockets_closing > 0);
+    if (--conn->sockets_closing > 0)
+        return;
+    struct worker *worker = conn->acceptor->worker;
+    weir_relay_release(&conn->relay);
+    unlink_conn(conn);
+    free(conn->own_name);
+    free(conn);
+    worker_part_closed(worker);
+}
+
+static void client_closed(struct weir_socket *socket)
+{
+    socket_closed(conn_of_client(socket));
+}
+
+static void upstream_closed(struct weir_socket *socket)
+{
+    struct conn *conn = conn_of_upstream(socket);
+    conn->upstream_open = conn->upstream_closing = false;
+    if (conn->reason != CLOSE_NONE)
+        socket_closed(conn);
+    else
+        conn_run(conn, STAGE_SELECT);
+}
+
+void conn_end(struct conn *conn, enum close_reason reason)
+{
+    if (conn->reason == CLOSE_NONE)
+        conn_run(conn, close_for(conn, reason));
+}
+
+/* What arrives while a connection closes is of no use any more. */
+
+static void ignore_status(struct weir_socket *socket, int status)
+{
+    (void)socket;
+    (void)status;
+}
+
+static void ignore_received(struct weir_socket *socket, int status, struct weir_loan *loan)
+{
+    (void)status;
+    if (loan != NULL)
+        weir_loan_return(socket->loop, loan);
+}
+
+static const struct weir_socket_events client_events = {
+    .received = ignore_received,
+    .sent = ignore_status,
+    .noticed = client_noticed,
+    .closed = client_closed,
+};
+
+static const struct weir_socket_events upstream_events = {
+    .connected = upstream_connected,
+    .received = ignore_received,
+    .sent = ignore_status,
+    .noticed = ignore_status,
+    .closed = upstream_closed,
+};
+
+/* The driver. */
+
+static enum stage (*const stages[])(struct conn *conn) = {
+    [STAGE_IDENTIFY] = identify,        [STAGE_LIMIT] = limit, [STAGE_SELECT] = select_upstream,
+    [STAGE_CONNECT] = connect_upstream, [STAGE_RELAY] = relay,
+};
+
+static void conn_run(struct conn *conn, enum stage next)
+{
+    while (next < STAGE_WAIT)
+        next = stages[next](conn);
+    if (next == STAGE_CLOSE)
+        close_conn(conn);
+}

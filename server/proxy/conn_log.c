@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define DETAIL_BYTES 256
+
+/* What a person can act on, beside the reason's own sentence. */
+
+static void describe_rate(const struct weir_limits *limits, char *text, size_t size)
+{
+    snprintf(text, size, "limit: one connection each %" PRIu64 " ms, %" PRIu32 " at once",
+             limits->rate_period_ns / 1000000, limits->burst);
+}
+
+/* Why none of the set's places was chosen: "web1 down, web2 full". */
+static void describe_set(const struct conn *conn, char *text, size_t size)
+{
+    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    const struct pool *pool = &snapshot->pools[conn->acceptor->listener->pool];
+    size_t used = 0;
+    for (uint32_t n = 0; n < weir_set_count(conn->set) && used < size; n++) {
+        uint32_t place = weir_set_place(conn->set, n);
+        const struct upstream *upstream = &snapshot->upstreams[pool->places[place].upstream];
+        const char *state = weir_pool_health(pool->balancing, place) == WEIR_PLACE_DOWN ? "down" : "full";
+        if (weir_upstreams_state(conn->acceptor->worker->shared->state->upstreams, upstream->id) !=
+            WEIR_UPSTREAM_ENABLED)
+            state = "drained";
+        int length = snprintf(text + used, size - used, "%s%s %s", n > 0 ? ", " : "", upstream->name, state);
+        used += length > 0 ? (size_t)length : 0;
+    }
+}
+
+static const char *describe(const struct conn *conn, char *text, size_t size)
+{
+    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    const char *pool = snapshot->pools[conn->acceptor->listener->pool].name;
+    text[0] = '\0';
+    switch (conn->reason) {
+    case CLOSE_CLIENT_LIMIT:
+        snprintf(text, size, "limit: %" PRIu32 " connections", conn->limits->connections);
+        break;
+    case CLOSE_CLIENT_RATE:
+        describe_rate(conn->limits, text, size);
+        break;
+    case CLOSE_NOT_AUTHORIZED:
+    case CLOSE_UNKNOWN_CLIENT:
+        if (conn->rule != NULL)
+            snprintf(text, size, "%s:%" PRIu32 " denies pool %s", snapshot->path, conn->rule->at.line, pool);
+        else
+            snprintf(text, size, "no rule of %s allows pool %s", snapshot->path, pool);
+        break;
+    case CLOSE_NO_UPSTREAM:
+        describe_set(conn, text, size);
+        break;
+    default:
+        return NULL;
+    }
+    return text;
+}
+
+void conn_log(const struct conn *conn, uint64_t now_ns)
+{
+    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    enum log_level level = close_reason_level(conn->reason);
+    if ((level == LOG_LEVEL_INFO && !snapshot->settings.log_connections) || !log_enabled(level))
+        return;
+    char peer[WEIR_ADDRESS_TEXT_MAX], identity[WEIR_ADDRESS_TEXT_MAX], target[WEIR_ADDRESS_TEXT_MAX];
+    char detail[DETAIL_BYTES];
+    const struct upstream *upstream = conn->target;
+    const struct log_field fields[] = {
+        LOG_U64("id", conn->id),
+        LOG_STR("listener", conn->acceptor->listener->name),
+        LOG_STR("client", conn_client_name(conn)),
+        LOG_STR("identity", weir_address_format_host(&conn->peer, identity, sizeof identity)),
+        LOG_STR("peer", weir_address_format(&conn->peer, peer, sizeof peer)),
+        LOG_STR("upstream", upstream != NULL ? upstream->name : ""),
+        LOG_STR("upstream_address",
+                upstream != NULL ? weir_address_format(&upstream->address, target, sizeof target) : ""),
+        LOG_STR("reason", close_reason_label(conn->reason)),
+        LOG_U64("to_upstream_bytes", conn->relay.direction[WEIR_RELAY_CLIENT].bytes),
+        LOG_U64("to_client_bytes", conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes),
+        LOG_MS("duration_ms", now_ns - conn->accepted_ns),
+        LOG_MS("connect_ms", conn->connected_ns != 0 ? conn->connected_ns - conn->connecting_ns : 0),
+        LOG_U64("tries", conn->tried.count),
+        LOG_STR("cause", level == LOG_LEVEL_WARN ? close_reason_sentence(conn->reason) : NULL),
+        LOG_STR("detail", describe(conn, detail, sizeof detail)),
+    };
+    log_write(level, "connection", fields, sizeof fields / sizeof fields[0]);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "health.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <weir/errors.h>
+
+#include "../base/log.h"
+
+#define EJECTION_MAX_NS (60 * UINT64_C(1000000000))
+
+static void init_place(struct place_health *health, const struct snapshot *snapshot, const struct pool *pool,
+                       uint32_t place)
+{
+    const struct health_settings *settings = &pool->health;
+    const struct weir_health_options options = {
+        .fall = settings->fall,
+        .rise = settings->rise,
+        .eject_after = settings->passive ? settings->fall : 0,
+        .eject_ns = settings->interval_ns,
+        .eject_max_ns = settings->interval_ns > EJECTION_MAX_NS ? settings->interval_ns : EJECTION_MAX_NS,
+    };
+    pthread_mutex_init(&health->mutex, NULL);
+    weir_health_init(&health->machine, &options);
+    health->pool = pool;
+    health->place = place;
+    health->upstream = snapshot->upstreams[pool->places[place].upstream].name;
+}
+
+int health_new(struct snapshot *snapshot)
+{
+    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
+        struct pool *pool = &snapshot->pools[n];
+        struct place_health *places = calloc(pool->place_count, sizeof *places);
+        if (places == NULL) {
+            health_free(snapshot);
+            return WEIR_ENOMEM;
+        }
+        for (uint32_t place = 0; place < pool->place_count; place++)
+            init_place(&places[place], snapshot, pool, place);
+        pool->health_state = places;
+    }
+    return 0;
+}
+
+void health_free(struct snapshot *snapshot)
+{
+    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
+        struct pool *pool = &snapshot->pools[n];
+        struct place_health *places = pool->health_state;
+        for (uint32_t place = 0; places != NULL && place < pool->place_count; place++)
+            pthread_mutex_destroy(&places[place].mutex);
+        free(places);
+        pool->health_state = NULL;
+    }
+}
+
+struct place_health *health_of(const struct pool *pool, uint32_t place)
+{
+    return (struct place_health *)pool->health_state + place;
+}
+
+static void log_change(const struct place_health *health, enum weir_health_change change, const char *cause)
+{
+    static const char *const messages[] = {
+        [WEIR_HEALTH_WENT_DOWN] = "upstream down",
+        [WEIR_HEALTH_CAME_UP] = "upstream up",
+        [WEIR_HEALTH_EJECTED] = "upstream ejected",
+        [WEIR_HEALTH_RETURNED] = "upstream returned",
+    };
+    char text[128] = "";
+    if (change == WEIR_HEALTH_WENT_DOWN)
+        snprintf(text, sizeof text, "%" PRIu32 " of %" PRIu32 " checks failed: %s", health->machine.options.fall,
+                 health->machine.options.fall, cause);
+    else if (change == WEIR_HEALTH_EJECTED)
+        snprintf(text, sizeof text, "%" PRIu32 " connections in a row failed: %s", health->machine.failure_streak,
+                 cause);
+    else if (change == WEIR_HEALTH_CAME_UP)
+        snprintf(text, sizeof text, "%" PRIu32 " checks succeeded", health->machine.options.rise);
+    bool bad = change == WEIR_HEALTH_WENT_DOWN || change == WEIR_HEALTH_EJECTED;
+    log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, messages[change],
+              LOG_FIELDS(LOG_STR("pool", health->pool->name), LOG_STR("upstream", health->upstream),
+                         LOG_STR("cause", text[0] != '\0' ? text : NULL)));
+}
+
+/* With the mutex held: what choosing sees follows the machine in the same order. */
+static void publish(struct place_health *health, enum weir_health_change change, const char *cause)
+{
+    if (change == WEIR_HEALTH_SAME)
+        return;
+    weir_pool_set_health(health->pool->balancing, health->place, weir_health_place(&health->machine));
+    log_change(health, change, cause);
+    if (change == WEIR_HEALTH_EJECTED && health->ejected != NULL)
+        health->ejected(health, health->ejected_context);
+}
+
+/* Spreads the ends of ejections without a source of randomness: places and moments differ. */
+static uint32_t jitter_of(const struct place_health *health, uint64_t now_ns)
+{
+    return (uint32_t)((now_ns ^ (uint64_t)health->place << 20) * UINT64_C(0x9E3779B97F4A7C15) >> 32);
+}
+
+void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t since_ns, uint64_t now_ns,
+                    const char *cause)
+{
+    struct place_health *health = health_of(pool, place);
+    uint64_t troubled_ns = atomic_load_explicit(&health->troubled_ns, memory_order_relaxed);
+    if (good && (troubled_ns == 0 || since_ns <= troubled_ns))
+        return;
+    pthread_mutex_lock(&health->mutex);
+    atomic_store_explicit(&health->troubled_ns, good ? 0 : now_ns, memory_order_relaxed);
+    publish(health, weir_health_traffic(&health->machine, good, now_ns, jitter_of(health, now_ns)), cause);
+    pthread_mutex_unlock(&health->mutex);
+}
+
+void health_check(struct place_health *health, bool good, uint64_t now_ns, const char *cause)
+{
+    pthread_mutex_lock(&health->mutex);
+    publish(health, weir_health_check(&health->machine, good, now_ns), cause);
+    pthread_mutex_unlock(&health->mutex);
+}
+
+void health_tick(struct place_health *health, uint64_t now_ns)
+{
+    pthread_mutex_lock(&health->mutex);
+    publish(health, weir_health_tick(&health->machine, now_ns), "");
+    pthread_mutex_unlock(&health->mutex);
+}
+
+uint64_t health_ejected_until(struct place_health *health)
+{
+    pthread_mutex_lock(&health->mutex);
+    uint64_t until_ns = health->machine.ejected ? health->machine.ejected_until_ns : 0;
+    pthread_mutex_unlock(&health->mutex);
+    return until_ns;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PROXY_HEALTH_H
+#define PROXY_HEALTH_H
+
+#include <stdatomic.h>
+#include <pthread.h>
+
+#include <weir/health.h>
+
+#include "../policy/snapshot.h"
+
+/* The health of every place of every pool: libweir's state machine, fed by real connections of all workers and by the
+ * checks of one, and what follows from its changes: the pool's view, and one log line each. */
+struct place_health {
+    pthread_mutex_t
+        mutex; /* held for a few instructions; taken only on failures, checks, and successes after a failure */
+    struct weir_health machine;
+    const struct pool *pool;
+    uint32_t place;
+    const char *upstream;         /* name, for the log */
+    _Atomic uint64_t troubled_ns; /* time of the last failure; 0: none since the last success */
+    void (*ejected)(struct place_health *health,
+                    void *context); /* tells the prober; any thread; set before the workers run */
+    void *ejected_context;
+};
+
+/* Makes the state of all places of a bound snapshot. Returns 0 or WEIR_ENOMEM. */
+int health_new(struct snapshot *snapshot);
+/* Accepts a snapshot without. */
+void health_free(struct snapshot *snapshot);
+
+struct place_health *health_of(const struct pool *pool, uint32_t place);
+
+/* How a real connection went. `since_ns`: when it was opened: a success older than the last failure proves nothing.
+ * `cause`: static, for the log. Any thread. */
+void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t since_ns, uint64_t now_ns,
+                    const char *cause);
+
+/* The result of a check. Any thread. */
+void health_check(struct place_health *health, bool good, uint64_t now_ns, const char *cause);
+
+/* Ends an ejection whose time has come. Any thread. */
+void health_tick(struct place_health *health, uint64_t now_ns);
+
+/* When an ejection ends; 0: the place is not ejected. Any thread. */
+uint64_t health_ejected_until(struct place_health *health);
+
+#endif

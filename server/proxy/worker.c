@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <stdlib.h>
+
+#include <weir/errors.h>
+
+#include "../base/log.h"
+#include "conn.h"
+#include "prober.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define PAUSE_NS (SECOND_NS / 20)
+/* What slow readers of one worker may make it hold. */
+#define OVERFLOW_BUDGET_BYTES ((size_t)256 << 20)
+
+static bool at_capacity(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->shared->open_connections, memory_order_relaxed) >=
+           worker->shared->max_connections;
+}
+
+/* Accepting rests at max_connections and when descriptors run out. Other workers' connections may be what makes room,
+ * so that a timer looks again. */
+static void pause_accepting(struct worker *worker)
+{
+    for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++)
+        if (worker->acceptors[n].accepting)
+            weir_accept_stop(&worker->acceptors[n].socket);
+    weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop) + PAUSE_NS);
+}
+
+static void accept_all(struct worker *worker)
+{
+    if (worker->draining)
+        return;
+    if (at_capacity(worker)) {
+        pause_accepting(worker);
+        return;
+    }
+    for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++) {
+        struct acceptor *acceptor = &worker->acceptors[n];
+        if (acceptor->accepting)
+            continue;
+        acceptor->accepting = true;
+        weir_accept(&acceptor->socket);
+    }
+}
+
+static void pause_over(struct weir_timer *timer)
+{
+    accept_all((struct worker *)((char *)timer - offsetof(struct worker, pause)));
+}
+
+/* At most a line a second. */
+static void complain(struct worker *worker, const char *cause)
+{
+    uint64_t now_ns = weir_loop_now(worker->loop);
+    if (worker->complained_ns != 0 && now_ns - worker->complained_ns < SECOND_NS)
+        return;
+    worker->complained_ns = now_ns;
+    log_warn("accepting paused", LOG_STR("cause", cause), LOG_U64("worker", worker->index),
+             LOG_U64("open", atomic_load(&worker->shared->open_connections)),
+             LOG_U64("max_connections", worker->shared->max_connections));
+}
+
+static void accepted(struct weir_acceptor *socket, int status, int fd)
+{
+    struct acceptor *acceptor = (struct acceptor *)((char *)socket - offsetof(struct acceptor, socket));
+    struct worker *worker = acceptor->worker;
+    if (status == 0) {
+        conn_accept(acceptor, fd);
+        if (at_capacity(worker) && !worker->draining) {
+            complain(worker, "max_connections reached");
+            pause_accepting(worker);
+        }
+        return;
+    }
+    acceptor->accepting = false;
+    if (status != WEIR_ECANCELED)
+        complain(worker, weir_strerror(status));
+    if (!worker->draining && !worker->pause.armed)
+        weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop) + PAUSE_NS);
+}
+
+static void acceptor_closed(struct weir_acceptor *socket)
+{
+    struct acceptor *acceptor = (struct acceptor *)((char *)socket - offsetof(struct acceptor, socket));
+    acceptor->open = false;
+    worker_part_closed(acceptor->worker);
+}
+
+static void init_acceptor(struct worker *worker, uint32_t index, int fd)
+{
+    struct acceptor *acceptor = &worker->acceptors[index];
+    const struct listener *listener = &worker->shared->snapshot->listeners[index];
+    acceptor->worker = worker;
+    acceptor->listener = listener;
+    acceptor->index = index;
+    acceptor->slot = &listener->slots[worker->index];
+    acceptor->relay.idle_timeout_ns = listener->idle_timeout_ns;
+    acceptor->relay.half_close_timeout_ns = listener->half_close_timeout_ns;
+    acceptor->relay.budget = &worker->budget;
+    acceptor->relay.totals = acceptor->slot->bytes;
+    acceptor->socket.accepted = accepted;
+    acceptor->socket.closed = acceptor_closed;
+    acceptor->open = true;
+    weir_acceptor_init(&acceptor->socket, worker->loop, fd);
+}
+
+int worker_init(struct worker *worker, struct shared *shared, struct weir_loop *loop, uint32_t index,
+                const int *listen_fds)
+{
+    worker->shared = shared;
+    worker->loop = loop;
+    worker->index = index;
+    worker->budget.limit = OVERFLOW_BUDGET_BYTES;
+    worker->pause.fire = pause_over;
+    worker->acceptors = calloc(shared->snapshot->listener_count, sizeof *worker->acceptors);
+    int err = worker->acceptors == NULL ? WEIR_ENOMEM : prober_new(worker, &worker->prober);
+    if (err != 0) {
+        worker_free(worker);
+        return err;
+    }
+    for (uint32_t n = 0; n < shared->snapshot->listener_count; n++)
+        init_acceptor(worker, n, listen_fds[n]);
+    return 0;
+}
+
+void worker_start(struct worker *worker)
+{
+    prober_start(worker->prober);
+    accept_all(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    weir_timer_stop(worker->loop, &worker->pause);
+    for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++)
+        weir_acceptor_close(&worker->acceptors[n].socket);
+}
+
+void worker_end_connections(struct worker *worker, enum close_reason reason)
+{
+    for (struct conn *conn = worker->conns; conn != NULL; conn = conn->next)
+        conn_end(conn, reason);
+}
+
+static bool is_empty(const struct worker *worker)
+{
+    for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++)
+        if (worker->acceptors[n].open)
+            return false;
+    return worker->conns == NULL && prober_idle(worker->prober);
+}
+
+void worker_part_closed(struct worker *worker)
+{
+    if (worker->stopping && is_empty(worker))
+        weir_loop_stop(worker->loop);
+    else if (worker->pause.armed && !at_capacity(worker))
+        weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop));
+}
+
+void worker_stop(struct worker *worker)
+{
+    worker->stopping = true;
+    worker_drain(worker);
+    worker_end_connections(worker, CLOSE_DRAIN_TIMEOUT);
+    prober_stop(worker->prober);
+    worker_part_closed(worker);
+}
+
+void worker_free(struct worker *worker)
+{
+    prober_free(&worker->prober);
+    free(worker->acceptors);
+    worker->acceptors = NULL;
+    worker->loop = NULL;
+}
