@@ -69,6 +69,7 @@ struct weir_socket {
     int32_t result;
     const uint8_t *send_data;
     struct weir_socket *next, **pprev; /* the backend's lists */
+    struct weir_socket *ready;
 };
 
 /* Binds a socket to its loop; it has no descriptor yet. */

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <weir/loop.h>
 #include <weir/socket.h>
@@ -49,6 +50,7 @@ struct io_backend {
     void (*watch)(struct weir_socket *socket);
     void (*watch_stop)(struct weir_socket *socket);
     void (*close)(struct weir_socket *socket, enum weir_close_mode mode);
+    /* socket->loans is already counted down; loan->owner is that socket, or NULL when it was closed meanwhile. */
     void (*loan_return)(struct weir_loop *loop, struct weir_loan *loan);
 };
 
@@ -59,12 +61,15 @@ struct weir_loop {
     uint64_t now_ns;
     struct timers timers;
     _Atomic(struct weir_message *) messages; /* newest first */
-    _Atomic uint64_t busy_ns;
+    _Atomic uint64_t busy_ns;                /* of the runs that have ended */
+    _Atomic clockid_t cpu_clock;             /* of the thread that runs it; 0: none does */
     bool stopping;
 };
 
-/* Reports of a backend, from its turn() only. Each calls the user's completion; io_socket_closed() asserts that nothing
- * is in flight. */
+/* Reports of a backend, from its turn() only. Each calls the user's completion, which may submit, stop and close at
+ * will: look at the socket anew afterwards. io_lent() sets the loan's owner and counts it on the socket.
+ * io_socket_closed() asserts that nothing is in flight; the backend has set `owner` to NULL in what the socket still
+ * has lent, since its memory may be gone after this call. */
 void io_connected(struct weir_socket *socket, int status);
 void io_lent(struct weir_socket *socket, struct weir_loan *loan); /* bytes; receiving goes on */
 void io_recv_ended(struct weir_socket *socket, int status);       /* <= 0 */
@@ -76,8 +81,8 @@ void io_accepted(struct weir_acceptor *acceptor, int fd);
 void io_accept_ended(struct weir_acceptor *acceptor, int status);
 void io_acceptor_closed(struct weir_acceptor *acceptor);
 
-/* Constructors of the two real backends. */
-int io_uring_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop);
+/* Constructors of the two real backends. A failing io_uring says why, in a static sentence. */
+int io_uring_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop, const char **ret_reason);
 int io_epoll_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop);
 
 /* For constructors: zeroes the common part. */
