@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the environment says about this run.
+
+WEIR_BUILD      build directory (default: build in the project's root)
+WEIR_BINARY     the program under test (default: server/weir in the build directory)
+WEIR_FULL=1     everything at full size
+WEIR_VALGRIND=1 each balancer runs under valgrind (epoll only: valgrind does not follow what io_uring writes)
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("WEIR_BUILD", ROOT / "build")).resolve()
+BINARY = Path(os.environ.get("WEIR_BINARY", BUILD / "server" / "weir")).resolve()
+FULL = os.environ.get("WEIR_FULL") == "1"
+VALGRIND = os.environ.get("WEIR_VALGRIND") == "1"
+
+
+def _is_sanitized():
+    data = BINARY.read_bytes() if BINARY.exists() else b""
+    return any(word in data for word in (b"__asan_init", b"__tsan_init", b"__ubsan_handle", b"__msan_init"))
+
+
+SANITIZED = _is_sanitized()
+SLOW = SANITIZED or VALGRIND
+DEADLINE = 60.0 if SLOW else 20.0  # for what should happen at once, on a machine that does other work too
+
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:verify_asan_link_order=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "second_deadlock_stack=1",
+}
+VALGRIND_COMMAND = ("valgrind", "--quiet", "--leak-check=full", "--error-exitcode=99", "--errors-for-leak-kinds=definite")
+
+
+def amount(normal, full=None, slow=None):
+    """The size of a test: normal, with WEIR_FULL=1, or for a build with sanitizers or valgrind."""
+    if SLOW and slow is not None:
+        return slow
+    return full if FULL and full is not None else normal
