@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LIB_POOL_H
+#define LIB_POOL_H
+
+#include "upstreams.h"
+
+/* A pool's view of one block of words in the table, which may have members of other pools. */
+struct pool_block {
+    uint32_t first; /* id of the first word */
+    /* Health by bit; down goes before ejected. */
+    _Atomic uint64_t down;
+    _Atomic uint64_t ejected;
+    uint16_t place[BLOCK_WORDS]; /* by bit */
+};
+
+/* Places of one block with the same weight: they are compared by their words alone. */
+struct chunk {
+    uint64_t members; /* by bit */
+    uint32_t block;
+    uint16_t weight;
+    bool dense; /* so many members that looking at the whole block is faster */
+};
+
+/* What a place is, and where its word and its health stand. */
+struct pool_place {
+    uint32_t upstream;
+    uint32_t block;
+    uint32_t chunk;
+    uint16_t weight;
+    bool backup;
+};
+
+struct weir_pool {
+    struct weir_upstreams *upstreams;
+    struct pool_place *places;
+    uint32_t count;
+    struct pool_block *blocks; /* ascending */
+    uint32_t block_count;
+    struct chunk *chunks; /* of the whole pool: first the ordinary ones, then the backups, by block and weight */
+    uint32_t chunk_count;
+    uint32_t ordinary_chunks;
+    _Atomic uint32_t sets_made;
+};
+
+static inline uint32_t pool_bit(const struct pool_place *place)
+{
+    return place->upstream % BLOCK_WORDS;
+}
+
+#endif

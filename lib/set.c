@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/errors.h>
+
+#define DENSE_MEMBERS 12
+
+/* Members that are chosen among each other: the ordinary places, or the backups. */
+struct tier {
+    struct chunk *chunks;
+    uint32_t count;
+    uint16_t weight_max;
+    _Atomic uint32_t cursor; /* chunk * BLOCK_WORDS + bit: ties are broken from here on */
+};
+
+struct weir_set {
+    struct weir_pool *pool;
+    struct tier tiers[2]; /* ordinary, backup */
+    struct chunk *chunks; /* of both */
+    uint16_t *places;     /* ascending */
+    uint32_t count;
+};
+
+/* Making sets */
+
+static int ascending(const void *a, const void *b)
+{
+    return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
+static int copy_places(struct weir_set *set, const uint32_t *places)
+{
+    bool sorted = true;
+    set->places = calloc(set->count + 1, sizeof *set->places);
+    if (set->places == NULL)
+        return WEIR_ENOMEM;
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (places[i] >= set->pool->count)
+            return WEIR_EINVAL;
+        set->places[i] = (uint16_t)places[i];
+        sorted = sorted && (i == 0 || places[i] > places[i - 1]);
+    }
+    if (!sorted)
+        qsort(set->places, set->count, sizeof *set->places, ascending);
+    for (uint32_t i = 1; i < set->count; i++) {
+        if (set->places[i] == set->places[i - 1])
+            return WEIR_EINVAL;
+    }
+    return 0;
+}
+
+/* Copies those of the pool's chunks that have members in the set. `members` is by chunk of the pool. */
+static int copy_chunks(struct weir_set *set, const uint64_t *members)
+{
+    const struct weir_pool *pool = set->pool;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < pool->chunk_count; i++)
+        used += members[i] != 0;
+    set->chunks = calloc(used + 1, sizeof *set->chunks);
+    if (set->chunks == NULL)
+        return WEIR_ENOMEM;
+    set->tiers[0].chunks = set->chunks;
+    for (uint32_t i = 0; i < pool->chunk_count; i++) {
+        struct tier *tier = &set->tiers[i >= pool->ordinary_chunks];
+        if (i == pool->ordinary_chunks)
+            tier->chunks = set->chunks + set->tiers[0].count;
+        if (members[i] == 0)
+            continue;
+        struct chunk *chunk = &tier->chunks[tier->count++];
+        *chunk = pool->chunks[i];
+        chunk->members = members[i];
+        chunk->dense = __builtin_popcountll(members[i]) > DENSE_MEMBERS;
+        if (chunk->weight > tier->weight_max)
+            tier->weight_max = chunk->weight;
+    }
+    return 0;
+}
+
+static int make_chunks(struct weir_set *set)
+{
+    const struct weir_pool *pool = set->pool;
+    uint64_t *members = calloc(pool->chunk_count, sizeof *members);
+    if (members == NULL)
+        return WEIR_ENOMEM;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct pool_place *place = &pool->places[set->places[i]];
+        members[place->chunk] |= UINT64_C(1) << pool_bit(place);
+    }
+    int err = copy_chunks(set, members);
+    free(members);
+    return err;
+}
+
+/* Sets of one pool begin at members far from each other (multiples of the golden ratio), otherwise many clients with a
+ * set each would all begin at the same upstream. */
+static void spread_cursor(struct tier *tier, uint32_t number)
+{
+    uint32_t members = 0;
+    for (uint32_t i = 0; i < tier->count; i++)
+        members += (uint32_t)__builtin_popcountll(tier->chunks[i].members);
+    uint32_t skip = (uint32_t)((uint64_t)(number * UINT32_C(2654435769)) * members >> 32), chunk = 0;
+    for (; chunk < tier->count; chunk++) {
+        uint32_t here = (uint32_t)__builtin_popcountll(tier->chunks[chunk].members);
+        if (skip < here)
+            break;
+        skip -= here;
+    }
+    uint64_t bits = chunk < tier->count ? tier->chunks[chunk].members : 1;
+    for (; skip > 0; skip--)
+        bits &= bits - 1;
+    tier->cursor = chunk * BLOCK_WORDS + (uint32_t)__builtin_ctzll(bits);
+}
+
+int weir_set_new(struct weir_pool *pool, const uint32_t *places, uint32_t count, struct weir_set **ret_set)
+{
+    if (count > pool->count)
+        return WEIR_EINVAL;
+    struct weir_set *set = calloc(1, sizeof *set);
+    if (set == NULL)
+        return WEIR_ENOMEM;
+    set->pool = pool;
+    set->count = count;
+    int err = copy_places(set, places);
+    if (err == 0)
+        err = make_chunks(set);
+    if (err != 0) {
+        weir_set_free(&set);
+        return err;
+    }
+    uint32_t number = atomic_fetch_add_explicit(&pool->sets_made, 1, memory_order_relaxed);
+    spread_cursor(&set->tiers[0], number);
+    spread_cursor(&set->tiers[1], number);
+    *ret_set = set;
+    return 0;
+}
+
+void weir_set_free(struct weir_set **pset)
+{
+    struct weir_set *set = *pset;
+    if (set == NULL)
+        return;
+    free(set->chunks);
+    free(set->places);
+    free(set);
+    *pset = NULL;
+}
+
+bool weir_set_contains(const struct weir_set *set, uint32_t place)
+{
+    uint16_t key = (uint16_t)place;
+    return place < set->pool->count && bsearch(&key, set->places, set->count, sizeof key, ascending) != NULL;
+}
+
+uint32_t weir_set_count(const struct weir_set *set)
+{
+    return set->count;
+}
+
+uint32_t weir_set_place(const struct weir_set *set, uint32_t n)
+{
+    assert(n < set->count);
+    return set->places[n];
+}
+
+struct weir_pool *weir_set_pool(const struct weir_set *set)
+{
+    return set->pool;
+}
+
+void weir_tried_add(struct weir_tried *tried, uint32_t upstream)
+{
+    assert(tried->count < WEIR_TRIED_MAX);
+    tried->upstream[tried->count++] = upstream;
+}
+
+/* Choosing */
+
+/* The best members so far: those that come into question in one chunk, of which the first with this word is meant. */
+struct choice {
+    uint32_t word; /* WORD_UNAVAILABLE: none yet */
+    uint32_t weight;
+    uint32_t chunk;
+    uint64_t among;
+};
+
+static uint32_t least_of_few(const _Atomic uint32_t *words, uint64_t bits)
+{
+    uint32_t least = WORD_UNAVAILABLE;
+    for (; bits != 0; bits &= bits - 1) {
+        uint32_t word = atomic_load_explicit(&words[__builtin_ctzll(bits)], memory_order_relaxed);
+        least = word < least ? word : least;
+    }
+    return least;
+}
+
+typedef int32_t lanes __attribute__((vector_size(16), may_alias));
+#define LANES (sizeof(lanes) / sizeof(int32_t))
+
+static lanes lesser(lanes a, lanes b)
+{
+    lanes less = a < b;
+    return (a & less) | (b & ~less);
+}
+
+/* What makes the words of a block's next four upstreams unavailable, by four bits of membership. */
+#define BAR(bit) ((bit) ? 0 : (int32_t)WORD_CLOSED)
+#define BARS(n)                                                                                                        \
+    {                                                                                                                  \
+        BAR((n)&1), BAR((n)&2), BAR((n)&4), BAR((n)&8)                                                                 \
+    }
+static const lanes bars[16] = {
+    BARS(0), BARS(1), BARS(2),  BARS(3),  BARS(4),  BARS(5),  BARS(6),  BARS(7),
+    BARS(8), BARS(9), BARS(10), BARS(11), BARS(12), BARS(13), BARS(14), BARS(15),
+};
+
+/* C has no atomic loads of vectors. These are plain ones, each done once; that no lane is torn is what every processor
+ * with such vectors gives. What they find is only acted upon by a compare-and-swap of the word itself. */
+__attribute__((no_sanitize("thread"))) static uint32_t least_of_block(const _Atomic uint32_t *words, uint64_t bits)
+{
+    const volatile lanes *block = (const volatile lanes *)words;
+    lanes even = bars[0], odd = bars[0];
+    for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i += 2, bits >>= 2 * LANES) {
+        even = lesser(block[i] | bars[bits & 15], even);
+        odd = lesser(block[i + 1] | bars[bits >> LANES & 15], odd);
+    }
+    even = lesser(even, odd);
+    uint32_t least = (uint32_t)even[0];
+    for (uint32_t i = 1; i < LANES; i++)
+        least = (uint32_t)even[i] < least ? (uint32_t)even[i] : least;
+    return least;
+}
+
+static uint64_t without_tried(const struct weir_tried *tried, uint32_t first, uint64_t bits)
+{
+    for (uint32_t i = 0; i < tried->count; i++) {
+        if (tried->upstream[i] - first < BLOCK_WORDS)
+            bits &= ~(UINT64_C(1) << (tried->upstream[i] - first));
+    }
+    return bits;
+}
+
+/* Those of a chunk's members that are in the wanted state of health and not tried. */
+static uint64_t candidates(const struct pool_block *block, uint64_t members, bool ejected,
+                           const struct weir_tried *tried)
+{
+    uint64_t out = atomic_load_explicit(&block->ejected, memory_order_relaxed);
+    members &= ~atomic_load_explicit(&block->down, memory_order_relaxed);
+    members &= ejected ? out : ~out;
+    return tried->count == 0 ? members : without_tried(tried, block->first, members);
+}
+
+/* Whether a place with this word and weight is better; then (word + 1) / weight is smaller. */
+static bool better(uint32_t word, uint32_t weight, const struct choice *than)
+{
+    return word < WORD_UNAVAILABLE && (uint64_t)(word + 1) * than->weight < (uint64_t)(than->word + 1) * weight;
+}
+
+struct search {
+    const struct weir_pool *pool;
+    const struct tier *tier;
+    const struct weir_tried *tried;
+    bool ejected;
+    struct choice best;
+};
+
+/* Returns true when nothing can be better than what was found. */
+static bool look(struct search *search, uint32_t index, uint64_t mask)
+{
+    const struct chunk *chunk = &search->tier->chunks[index];
+    const struct pool_block *block = &search->pool->blocks[chunk->block];
+    uint64_t bits = candidates(block, chunk->members & mask, search->ejected, search->tried);
+    if (bits == 0)
+        return false;
+    const _Atomic uint32_t *words = &search->pool->upstreams->words[block->first];
+    uint32_t word = chunk->dense ? least_of_block(words, bits) : least_of_few(words, bits);
+    if (better(word, chunk->weight, &search->best))
+        search->best = (struct choice){ word, chunk->weight, index, bits };
+    return search->best.word == 0 && search->best.weight == search->tier->weight_max;
+}
+
+/* Looks at all members of a tier, beginning at the cursor: the first of equals wins. */
+static void look_round(struct search *search)
+{
+    const struct tier *tier = search->tier;
+    uint32_t cursor = atomic_load_explicit(&tier->cursor, memory_order_relaxed);
+    uint32_t start = cursor / BLOCK_WORDS;
+    uint64_t from_cursor = UINT64_MAX << cursor % BLOCK_WORDS;
+    if (start >= tier->count) {
+        start = 0;
+        from_cursor = UINT64_MAX;
+    }
+    bool done = tier->count == 0 || look(search, start, from_cursor);
+    for (uint32_t i = start + 1; !done && i < tier->count; i++)
+        done = look(search, i, UINT64_MAX);
+    for (uint32_t i = 0; !done && i < start; i++)
+        done = look(search, i, UINT64_MAX);
+    if (!done)
+        look(search, start, ~from_cursor);
+}
+
+/* Takes the first of the best; false when its word has changed since. */
+static bool take(struct weir_set *set, struct tier *tier, const struct choice *best, struct weir_lease *ret_lease)
+{
+    struct weir_upstreams *upstreams = set->pool->upstreams;
+    const struct pool_block *block = &set->pool->blocks[tier->chunks[best->chunk].block];
+    const _Atomic uint32_t *words = &upstreams->words[block->first];
+    uint64_t bits = best->among;
+    while (bits != 0 && atomic_load_explicit(&words[__builtin_ctzll(bits)], memory_order_relaxed) != best->word)
+        bits &= bits - 1;
+    if (bits == 0)
+        return false;
+    uint32_t bit = (uint32_t)__builtin_ctzll(bits), id = block->first + bit;
+    if (!upstreams_take(upstreams, id, best->word))
+        return false;
+    atomic_store_explicit(&tier->cursor, best->chunk * BLOCK_WORDS + bit + 1, memory_order_relaxed);
+    *ret_lease = (struct weir_lease){ upstreams, id, block->place[bit] };
+    return true;
+}
+
+/* Places that are up go first, backups included; then those that were ejected. Returns the tier, or NULL. */
+static struct tier *choose(struct weir_set *set, const struct weir_tried *tried, struct choice *ret_best)
+{
+    for (int i = 0; i < 4; i++) {
+        struct search search = {
+            set->pool, &set->tiers[i % 2], tried, i >= 2, { .word = WORD_UNAVAILABLE, .weight = 1 },
+        };
+        look_round(&search);
+        if (search.best.word != WORD_UNAVAILABLE) {
+            *ret_best = search.best;
+            return &set->tiers[i % 2];
+        }
+    }
+    return NULL;
+}
+
+int weir_set_acquire(struct weir_set *set, const struct weir_tried *tried, struct weir_lease *ret_lease)
+{
+    static const struct weir_tried none;
+    struct choice best;
+    struct tier *tier;
+    while ((tier = choose(set, tried == NULL ? &none : tried, &best)) != NULL) {
+        if (take(set, tier, &best, ret_lease))
+            return 0;
+    }
+    return WEIR_ENOUPSTREAM;
+}
