@@ -19,7 +19,8 @@ void timers_stop(struct timers *timers, struct weir_timer *timer);
 /* Deadline of the earliest; UINT64_MAX when there is none. */
 uint64_t timers_next(const struct timers *timers);
 
-/* Takes the earliest out if it is due; NULL when none is. */
-struct weir_timer *timers_due(struct timers *timers, uint64_t now_ns);
+/* Takes the earliest out if it is due and was set before `end_order`; NULL otherwise. Taking next_order as it was
+ * before the first call keeps a timer that sets itself anew from firing for ever. */
+struct weir_timer *timers_due(struct timers *timers, uint64_t now_ns, uint64_t end_order);
 
 #endif
