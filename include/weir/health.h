@@ -33,7 +33,7 @@ struct weir_health {
 
 enum weir_health_change {
     WEIR_HEALTH_SAME,
-    WEIR_HEALTH_WENT_DOWN, /* checks failed `fall` times */
+    WEIR_HEALTH_WENT_DOWN, /* checks failed `fall` times; an ejection ends too */
     WEIR_HEALTH_CAME_UP,   /* checks succeeded `rise` times; an ejection ends too */
     WEIR_HEALTH_EJECTED,   /* real connections failed: look again at ejected_until_ns */
     WEIR_HEALTH_RETURNED,  /* an ejection ended */
@@ -45,8 +45,9 @@ WEIR_API void weir_health_init(struct weir_health *health, const struct weir_hea
 WEIR_API WEIR_MUST_CHECK enum weir_health_change weir_health_check(struct weir_health *health, bool good,
                                                                    uint64_t now_ns);
 
-/* How a real connection went. `jitter` (any random number) spreads the ends of ejections by up to a quarter. A success
- * resets the streaks and ends an ejection. */
+/* How a real connection went. `jitter` (any random number) lets ejections end earlier by up to a quarter, so that
+ * upstreams which failed together return one by one. A success ends an ejection and the streaks of failures and
+ * ejections. While checks hold it down, failures don't count. */
 WEIR_API WEIR_MUST_CHECK enum weir_health_change weir_health_traffic(struct weir_health *health, bool good,
                                                                      uint64_t now_ns, uint32_t jitter);
 

@@ -50,8 +50,8 @@ WEIR_API WEIR_MUST_CHECK int weir_client_enter(struct weir_client *client, const
                                                uint64_t now_ns, struct weir_client **ret_client);
 
 /* The same for a client known only by name (1 to WEIR_CLIENT_NAME_MAX bytes, any values), whose record is found or made
- * in the table. Any thread; holds a lock of one part of the table for the look-up only. Returns also WEIR_EFULL: no
- * record is idle. */
+ * in the table. Any thread; holds a lock of one part of the table for the look-up only. Returns also WEIR_EFULL (no
+ * record is idle), WEIR_EINVAL (the name's length) and WEIR_ENOMEM. */
 WEIR_API WEIR_MUST_CHECK int weir_limiter_enter(struct weir_limiter *limiter, const void *name, size_t name_size,
                                                 const struct weir_limits *limits, uint64_t now_ns,
                                                 struct weir_client **ret_client);
