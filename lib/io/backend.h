@@ -88,4 +88,7 @@ int io_epoll_loop_new(const struct weir_loop_options *options, struct weir_loop 
 /* For constructors: zeroes the common part. */
 void io_loop_init(struct weir_loop *loop, const struct io_backend *backend);
 
+/* One turn: what weir_loop_run() repeats, and what a simulator runs one by one. */
+int io_loop_turn(struct weir_loop *loop);
+
 #endif

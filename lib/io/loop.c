@@ -128,16 +128,21 @@ static void stop_cpu_clock(struct weir_loop *loop)
         atomic_fetch_add(&loop->busy_ns, cpu_ns(clock));
 }
 
+int io_loop_turn(struct weir_loop *loop)
+{
+    int err = loop->backend->turn(loop, timers_next(&loop->timers));
+    fire_timers(loop);
+    deliver_messages(loop);
+    return err;
+}
+
 int weir_loop_run(struct weir_loop *loop)
 {
     int err = 0;
     loop->stopping = false;
     start_cpu_clock(loop);
-    while (err == 0 && !loop->stopping) {
-        err = loop->backend->turn(loop, timers_next(&loop->timers));
-        fire_timers(loop);
-        deliver_messages(loop);
-    }
+    while (err == 0 && !loop->stopping)
+        err = io_loop_turn(loop);
     stop_cpu_clock(loop);
     return err;
 }
