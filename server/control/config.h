@@ -14,11 +14,17 @@ struct config_errors {
 #define CONFIG_ERRORS_MAX 100
 #define CONFIG_BYTES_MAX (16u << 20)
 
-/* Reads and checks a configuration file; nothing outside is changed. Returns 0 and a snapshot that is not yet bound; or
- * WEIR_EINVAL with at least one error; or WEIR_ENOMEM. Free the errors in any case. */
+/* Reads and checks a configuration file; nothing outside is changed. `errors` is zeroed by the caller, who frees it in
+ * any case. Returns 0 and a snapshot that is not yet bound; WEIR_EINVAL (the file cannot be read, or has errors) with
+ * at least one error; or WEIR_ENOMEM. */
 int config_read(const char *path, struct snapshot **ret_snapshot, struct config_errors *errors);
 
-/* Runs the `expect` lines of a bound snapshot; adds an error for each that fails. Returns 0 or WEIR_EINVAL. */
+/* The same for a file that is in memory already; `path` is for messages and for paths relative to the file. */
+int config_read_memory(const char *path, const char *bytes, size_t size, struct snapshot **ret_snapshot,
+                       struct config_errors *errors);
+
+/* Runs the `expect` lines of a bound snapshot; adds an error for each that fails. Returns 0, WEIR_EINVAL or
+ * WEIR_ENOMEM. */
 int config_expect(const struct snapshot *snapshot, struct config_errors *errors);
 
 void config_errors_free(struct config_errors *errors);
