@@ -144,10 +144,11 @@ static bool has_unreported(void)
     return log_dropped() != state.reported && log_enabled(LOG_LEVEL_WARN);
 }
 
-static void report_dropped(void)
+/* At most one line a second, but for the last one. */
+static void report_dropped(bool last)
 {
     uint64_t dropped = log_dropped(), now_ns = clock_ns(CLOCK_MONOTONIC);
-    if (!has_unreported() || now_ns < state.report_at_ns)
+    if (!has_unreported() || (now_ns < state.report_at_ns && !last))
         return;
     char line[LOG_LINE_MAX];
     const struct log_field lines = LOG_U64("lines", dropped - state.reported);
@@ -172,24 +173,32 @@ static void wait_for_lines(void)
     state.writer_sleeps = false;
 }
 
-/* Takes what is queued, at least once after it was told to stop. Returns false when it is time to end. */
+/* Takes what is queued. Returns false when nothing is left and the writer was told to stop. */
 static bool take_lines(char **ret_data, size_t *ret_size)
 {
     pthread_mutex_lock(&state.mutex);
-    if (state.filled == 0 && state.phase == PHASE_QUEUED)
-        wait_for_lines();
     bool go_on = state.filled > 0 || state.phase == PHASE_QUEUED;
+    if (state.filled == 0 && go_on)
+        wait_for_lines();
     *ret_data = state.filling;
     *ret_size = state.filled;
     state.filling = state.spare;
     state.spare = *ret_data;
     state.filled = 0;
-    if (!go_on) {
+    pthread_mutex_unlock(&state.mutex);
+    return go_on;
+}
+
+static bool end_if_empty(void)
+{
+    pthread_mutex_lock(&state.mutex);
+    bool empty = state.filled == 0;
+    if (empty) {
         state.phase = PHASE_DIRECT;
         pthread_cond_signal(&state.ended);
     }
     pthread_mutex_unlock(&state.mutex);
-    return go_on;
+    return empty;
 }
 
 static void *run_writer(void *argument)
@@ -198,13 +207,16 @@ static void *run_writer(void *argument)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     char *data;
     size_t size;
-    while (take_lines(&data, &size)) {
-        if (size > 0)
-            write_cancellable(data, size);
-        report_dropped();
-        /* While it rests here, lines gather and nobody needs to wake it. */
-        nanosleep(&(const struct timespec){ .tv_nsec = BATCH_NS }, NULL);
-    }
+    do {
+        while (take_lines(&data, &size)) {
+            if (size > 0)
+                write_cancellable(data, size);
+            report_dropped(false);
+            /* While it rests here, lines gather and nobody needs to wake it. */
+            nanosleep(&(const struct timespec){ .tv_nsec = BATCH_NS }, NULL);
+        }
+        report_dropped(true);
+    } while (!end_if_empty());
     return argument;
 }
 
@@ -329,9 +341,6 @@ void log_stop(void)
     pthread_mutex_unlock(&state.mutex);
     pthread_join(state.writer, NULL);
     free_queue();
-    state.report_at_ns = 0;
-    if (state.phase == PHASE_DIRECT)
-        report_dropped();
 }
 
 void log_redirect(void (*sink)(void *context, const char *line, size_t size), void *context)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONTROL_ADMIN_H
+#define CONTROL_ADMIN_H
+
+#include "../proxy/balancer.h"
+
+/* The admin side: metrics, health and status over HTTP, on a Unix socket (mode 0600) and on the address of
+ * `admin.http`. Threads of its own, which only read: workers are never stopped or locked. */
+struct admin;
+
+/* Opens what the snapshot's settings ask for (perhaps nothing) and starts to answer. A socket file that a dead process
+ * left behind is replaced. Why it failed is logged. Returns 0, WEIR_EADDRINUSE (another process answers on the socket,
+ * or has the port), another error of the listeners, or WEIR_ENOMEM. The balancer must outlive the admin side. */
+int admin_start(struct balancer *balancer, const struct state *state, struct admin **ret_admin);
+
+/* Ends all requests, stops the threads and removes the socket file. Accepts NULL. */
+void admin_free(struct admin **padmin);
+
+#endif
