@@ -173,6 +173,7 @@ static enum stage connect_upstream(struct conn *conn)
     conn->target = upstream_of(conn);
     conn->connecting_ns = now_of(conn);
     weir_tried_add(&conn->tried, conn->lease.upstream);
+    conn->upstream = (struct weir_socket){ 0 };
     weir_socket_init(&conn->upstream, loop, &upstream_events);
     conn->upstream_open = true;
     weir_connect(&conn->upstream, &conn->target->address, conn->acceptor->listener->keepalive_s);

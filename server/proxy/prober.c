@@ -95,6 +95,7 @@ static void begin(struct probe *probe)
     probe->closing = false;
     probe->count++;
     probe->prober->busy++;
+    probe->socket = (struct weir_socket){ 0 };
     weir_socket_init(&probe->socket, loop, &probe_events);
     weir_connect(&probe->socket, &probe->upstream->address, 0);
     weir_timer_set(loop, &probe->timer, now_of(probe) + settings_of(probe)->timeout_ns);
