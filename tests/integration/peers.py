@@ -2,9 +2,9 @@
 """The two ends that a balancer stands between: scripted upstreams, and what clients do with sockets."""
 
 import collections
+import fcntl
 import functools
 import hashlib
-import os
 import queue
 import select
 import socket
@@ -303,8 +303,6 @@ def resetter(after=0):
 def wait_until_sent(sock):
     """Waits until the other side's kernel has everything: a reset would destroy the rest."""
     siocoutq = 0x5411
-    import fcntl
-
     eventually(lambda: struct.unpack("i", fcntl.ioctl(sock, siocoutq, b"\0" * 4))[0] == 0, what="bytes not acknowledged")
 
 
@@ -371,6 +369,12 @@ class Address:
     def calm(self):
         pass
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
 
 def in_threads(count, work, *arguments):
     """Runs work(n, *arguments) in `count` threads; returns the results, raises the first error."""
@@ -412,20 +416,3 @@ def background(work, *arguments):
         return value
 
     return join
-
-
-def sparse_file(directory, size):
-    """A file of the data, for sendfile."""
-    path = directory / f"data-{size}"
-    with open(path, "wb", buffering=0) as file:
-        for piece in pieces(size):
-            file.write(piece)
-    return path
-
-
-def send_file(sock, path):
-    with open(path, "rb") as file:
-        sent, size = 0, os.fstat(file.fileno()).st_size
-        while sent < size:
-            sent += sock.sendfile(file, sent)
-    return sent

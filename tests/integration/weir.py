@@ -16,7 +16,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -83,6 +82,7 @@ class Weir:
         self.resting = resting
         self.main = main
         self.log = []
+        self.fresh_source = None  # the address of the fresh good client
         self.stray = []  # lines of standard output that are no JSON
         self.ports = {}
         self.clients = []
@@ -113,8 +113,9 @@ class Weir:
         for listener in self.config["listeners"]:
             entry = self.wait_log("listening", listener=listener["name"])
             self.ports[listener["name"]] = int(entry["address"].rsplit(":", 1)[1])
-        if self.has_admin:
+        if self.admin:
             eventually(self._answers, what=self.state)
+            self.none_left(self.check_sockets)  # the question itself
         self.baseline = self.descriptors()
         return self
 
@@ -136,8 +137,9 @@ class Weir:
         return self.ports[self.main]
 
     @property
-    def has_admin(self):
-        return "http" in self.config.get("admin", {})
+    def admin(self):
+        """The admin address, or nothing."""
+        return [self.config["admin"]["http"]] if "http" in self.config.get("admin", {}) else []
 
     def stderr(self):
         return self.stderr_path.read_text(errors="replace")
@@ -204,7 +206,7 @@ class Weir:
     # Figures
 
     def get(self, path, timeout=5):
-        with urllib.request.urlopen(f"http://{self.config['admin']['http']}{path}", timeout=timeout) as answer:
+        with urllib.request.urlopen(f"http://{self.admin[0]}{path}", timeout=timeout) as answer:
             return answer.read().decode()
 
     def status(self):
@@ -238,9 +240,9 @@ class Weir:
             return next(int(line.split()[1]) << 10 for line in file if line.startswith("RssAnon"))
 
     def sockets(self):
-        """Lines of ss for this balancer's ports and its upstreams' ports."""
+        """Lines of ss for the ports of this balancer, its admin side and its upstreams."""
         ports = {str(port) for port in self.ports.values()}
-        ports |= {upstream.address.rsplit(":", 1)[1] for upstream in self.upstreams}
+        ports |= {address.rsplit(":", 1)[1] for address in (*self.admin, *(up.address for up in self.upstreams))}
         lines = subprocess.run(["ss", "-Htan"], capture_output=True, text=True, check=True).stdout.splitlines()
         return [line for line in lines if ports & {word.rsplit(":", 1)[-1] for word in line.split()[3:5]}]
 
@@ -296,7 +298,7 @@ class Weir:
         if not any(getattr(upstream, "serve", None) is echo for upstream in self.upstreams):
             return
         start = time.monotonic()
-        self.ask()
+        self.ask(source=self.fresh_source)
         took = time.monotonic() - start
         assert took < (10 if settings.SLOW else 1), f"a fresh client waited {took:.3f} s\n{self.state()}"
 
@@ -317,8 +319,18 @@ class Weir:
         if fresh:
             self.check_fresh_client()
             self.none_left(self.check_descriptors)
-        if self.has_admin:
+        if self.admin:
             self.none_left(self.check_figures)
+
+    def wait_rest(self):
+        """Waits until the balancer has done what it can for now: no CPU for a fifth of a second."""
+
+        def rests():
+            before = self.cpu_ticks()
+            time.sleep(0.2)
+            return self.cpu_ticks() == before
+
+        eventually(rests, what=lambda: f"goes on working\n{self.state()}")
 
     def assert_idle(self, seconds=IDLE_SECONDS):
         """Check 4, now: at most two clock ticks of CPU in two idle (or blocked) seconds."""

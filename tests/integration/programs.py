@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real programs as upstreams: each runs on a free port in a folder of its own, and ends with the block that made it."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from peers import LOOPBACK, connect, eventually, free_port
+
+
+def find(name, *folders):
+    """The path of a program, or the test is skipped."""
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *folders]))
+    if path is None:
+        pytest.skip(f"needs {name}")
+    return path
+
+
+def run(*command, **options):
+    """Runs a program to its end, which must be 0; returns its standard output."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    assert done.returncode == 0, f"{command} exits with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+class Program:
+    """A server that is started with `command` and is ready when its port answers."""
+
+    def __init__(self, command, port, directory, name=None, stop=signal.SIGTERM, **options):
+        self.port, self.name, self.stop = port, name, stop
+        self.address = f"{LOOPBACK}:{port}"
+        self.output = open(directory / f"output-{port}", "w+b")
+        self.process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.STDOUT, cwd=directory, **options)
+
+    def _ready(self):
+        assert self.process.poll() is None, Path(self.output.name).read_text(errors="replace")
+        try:
+            connect(self.port).close()
+            return True
+        except OSError:
+            return False
+
+    def calm(self):
+        pass
+
+    def __enter__(self):
+        try:
+            eventually(self._ready, timeout=60, what=f"port {self.port} does not answer")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(self.stop)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+
+
+def redis(directory):
+    port = free_port()
+    command = [find("redis-server"), "--port", str(port), "--bind", LOOPBACK, "--save", "", "--appendonly", "no",
+               "--maxclients", "2000"]
+    return Program(command, port, directory)
+
+
+NGINX = """
+{user}
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    sendfile on;
+    keepalive_requests 1000000;
+    server {{
+        listen {address};
+        root {root};
+        location = /small {{ return 200 "hello from nginx\\n"; }}
+    }}
+}}
+"""
+
+
+def nginx(directory, root):
+    port = free_port()
+    configuration = directory / f"nginx-{port}.conf"
+    configuration.write_text(NGINX.format(user="user root;" if os.geteuid() == 0 else "", directory=directory, address=f"{LOOPBACK}:{port}", root=root))
+    return Program([find("nginx"), "-p", str(directory), "-c", str(configuration)], port, directory)
+
+
+class PostgreSQL(Program):
+    """A new cluster in `directory`, run by another user than root, since PostgreSQL insists."""
+
+    def __init__(self, directory):
+        self.bin = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        find("initdb", *map(str, self.bin))
+        self.as_user = {}
+        if os.geteuid() == 0:
+            entry = pwd.getpwnam("postgres")
+            os.chown(directory, entry.pw_uid, entry.pw_gid)
+            self.as_user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        data = directory / "data"
+        run(self.tool("initdb"), "-D", str(data), "-A", "trust", "-U", "weir", "--no-sync", cwd=directory, **self.as_user)
+        port = free_port()
+        command = [self.tool("postgres"), "-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", str(directory), "-F"]
+        super().__init__(command, port, directory, stop=signal.SIGINT, **self.as_user)
+
+    def tool(self, name):
+        return find(name, *map(str, self.bin))
