@@ -1,1 +1,152 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot.h"
+
+#include <stdlib.h>
+
+#include <weir/errors.h>
+
+#include "networks.h"
+#include "reach.h"
+
+int state_new(uint64_t seed, struct state *ret_state)
+{
+    struct state state = { 0 };
+    int err = weir_upstreams_new(UPSTREAMS_MAX, &state.upstreams);
+    if (err == 0)
+        err = weir_limiter_new(UNKNOWN_CLIENTS_MAX, seed, &state.limiter);
+    if (err != 0)
+        state_free(&state);
+    else
+        *ret_state = state;
+    return err;
+}
+
+void state_free(struct state *state)
+{
+    weir_upstreams_free(&state->upstreams);
+    weir_limiter_free(&state->limiter);
+}
+
+static int bind_listener(struct listener *listener, uint32_t workers)
+{
+    listener->slots = listener_slots_new(workers);
+    return listener->slots == NULL ? WEIR_ENOMEM : 0;
+}
+
+/* An upstream with counters is in the table. */
+static int bind_upstream(struct upstream *upstream, struct weir_upstreams *table)
+{
+    struct upstream_counters *counters = calloc(1, sizeof *counters);
+    int err = counters == NULL ? WEIR_ENOMEM : weir_upstreams_add(table, upstream->max_connections, &upstream->id);
+    if (err != 0)
+        free(counters);
+    else
+        upstream->counters = counters;
+    return err;
+}
+
+static int bind_pool(struct pool *pool, const struct snapshot *snapshot, uint32_t workers)
+{
+    pool->slots = pool_slots_new(workers);
+    struct weir_place *places = calloc(pool->place_count + (size_t)1, sizeof *places);
+    int err = pool->slots == NULL || places == NULL ? WEIR_ENOMEM : 0;
+    for (uint32_t i = 0; err == 0 && i < pool->place_count; i++) {
+        const struct place *place = &pool->places[i];
+        places[i] = (struct weir_place){ snapshot->upstreams[place->upstream].id, place->weight, place->backup };
+    }
+    if (err == 0)
+        err = weir_pool_new(snapshot->table, places, pool->place_count, &pool->balancing);
+    free(places);
+    return err;
+}
+
+static int bind_client(struct client *client)
+{
+    client->counters = calloc(1, sizeof *client->counters);
+    return client->counters == NULL ? WEIR_ENOMEM : weir_client_new(&client->record);
+}
+
+int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t workers)
+{
+    int err = 0;
+    snapshot->table = state->upstreams;
+    for (uint32_t i = 0; err == 0 && i < snapshot->listener_count; i++)
+        err = bind_listener(&snapshot->listeners[i], workers);
+    for (uint32_t i = 0; err == 0 && i < snapshot->upstream_count; i++)
+        err = bind_upstream(&snapshot->upstreams[i], snapshot->table);
+    for (uint32_t i = 0; err == 0 && i < snapshot->pool_count; i++)
+        err = bind_pool(&snapshot->pools[i], snapshot, workers);
+    for (uint32_t i = 0; err == 0 && i < snapshot->client_count; i++)
+        err = bind_client(&snapshot->clients[i]);
+    if (err == 0 && (snapshot->other = calloc(1, sizeof *snapshot->other)) == NULL)
+        err = WEIR_ENOMEM;
+    networks_sort(snapshot->networks, snapshot->network_count);
+    return err == 0 ? reach_bind(snapshot) : err;
+}
+
+static void free_upstreams(struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->upstream_count; i++) {
+        struct upstream *upstream = &snapshot->upstreams[i];
+        if (upstream->counters != NULL)
+            weir_upstreams_remove(snapshot->table, upstream->id);
+        free(upstream->counters);
+    }
+    free(snapshot->upstreams);
+}
+
+static void free_pools(struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->pool_count; i++) {
+        struct pool *pool = &snapshot->pools[i];
+        weir_pool_free(&pool->balancing);
+        free(pool->slots);
+        free(pool->places);
+    }
+    free(snapshot->pools);
+}
+
+static void free_listeners(struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->listener_count; i++)
+        free(snapshot->listeners[i].slots);
+    free(snapshot->listeners);
+}
+
+static void free_clients(struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->client_count; i++) {
+        weir_client_unref(&snapshot->clients[i].record);
+        free(snapshot->clients[i].counters);
+    }
+    free(snapshot->clients);
+    free(snapshot->networks);
+    free(snapshot->other);
+}
+
+static void free_policy(struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->rule_count; i++) {
+        free(snapshot->rules[i].clients);
+        free(snapshot->rules[i].targets);
+    }
+    free(snapshot->rules);
+    free(snapshot->expectations);
+}
+
+void snapshot_free(struct snapshot **psnapshot)
+{
+    struct snapshot *snapshot = *psnapshot;
+    if (snapshot == NULL)
+        return;
+    reach_free(snapshot);
+    free_listeners(snapshot);
+    free_pools(snapshot);
+    free_upstreams(snapshot);
+    free_clients(snapshot);
+    free_policy(snapshot);
+    free(snapshot->path);
+    free(snapshot->settings.admin_socket);
+    free(snapshot);
+    *psnapshot = NULL;
+}

@@ -91,6 +91,7 @@ struct network {
     struct weir_address base; /* host bits zero, IPv4 never mapped */
     uint8_t prefix;
     uint32_t client;
+    uint32_t shorter; /* bound: index of the first network with a shorter prefix */
 };
 
 struct client {
@@ -153,9 +154,12 @@ struct snapshot {
     bool unknown_let_in;           /* no policy, or a rule for "*" allows something */
     struct client_counters *other; /* all clients that are not configured */
     struct reach unknown_reach;
-    struct reach *client_reach; /* by client; may share sets */
-    struct weir_set **sets;     /* every set once */
+    struct reach *client_reach; /* by client; views of rows */
+    struct reach *rows;         /* every reach once */
+    uint32_t row_count;
+    struct weir_set **sets; /* every set once */
     uint32_t set_count;
+    struct weir_upstreams *table; /* that the upstreams' ids are of */
 };
 
 /* What outlives snapshots: counts of upstreams, records of unknown clients. */
@@ -165,6 +169,7 @@ struct state {
 };
 
 #define UNKNOWN_CLIENTS_MAX 65536
+#define UPSTREAMS_MAX 131072 /* of all snapshots that live, and of those gone that still have connections */
 
 /* Returns 0, WEIR_ENOMEM. `seed`: random. */
 int state_new(uint64_t seed, struct state *ret_state);
