@@ -11,7 +11,7 @@
 int state_new(uint64_t seed, struct state *ret_state)
 {
     struct state state = { 0 };
-    int err = weir_upstreams_new(UPSTREAMS_MAX, &state.upstreams);
+    int err = weir_upstreams_new(TABLE_UPSTREAMS_MAX, &state.upstreams);
     if (err == 0)
         err = weir_limiter_new(UNKNOWN_CLIENTS_MAX, seed, &state.limiter);
     if (err != 0)

@@ -169,7 +169,7 @@ struct state {
 };
 
 #define UNKNOWN_CLIENTS_MAX 65536
-#define UPSTREAMS_MAX 131072 /* of all snapshots that live, and of those gone that still have connections */
+#define TABLE_UPSTREAMS_MAX 131072 /* of all snapshots that live, and of those gone that still have connections */
 
 /* Returns 0, WEIR_ENOMEM. `seed`: random. */
 int state_new(uint64_t seed, struct state *ret_state);
