@@ -30,7 +30,7 @@ enum phase {
     PHASE_DIRECT,   /* lines are written by their own thread */
     PHASE_QUEUED,   /* the writer runs */
     PHASE_STOPPING, /* ... and ends when nothing is left; lines are still queued */
-    PHASE_STUCK,    /* nobody read for so long at the stop that the rest was given up: lines would block for ever */
+    PHASE_STUCK,    /* nobody read while it stopped: the writer is left alone in write(2), lines are dropped */
 };
 
 static struct {
@@ -44,6 +44,7 @@ static struct {
     void (*sink)(void *context, const char *line, size_t size);
     void *sink_context;
     pthread_t writer;
+    bool has_writer;
     _Atomic int level;
     _Atomic int style;
     _Atomic uint64_t dropped;
@@ -128,13 +129,9 @@ static uint64_t lines_of(const char *data, size_t size)
 
 /* The writer */
 
-/* A reader that does not read may keep write(2) for ever; log_stop() must get it out of there. */
-static void write_cancellable(const char *data, size_t size)
+static void write_lines(const char *data, size_t size)
 {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
     size_t done = write_out(data, size);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     if (done < size)
         count_dropped(lines_of(data + done, size - done));
 }
@@ -157,7 +154,7 @@ static void report_dropped(bool last)
     line[size] = '\n';
     state.reported = dropped;
     state.report_at_ns = now_ns + REPORT_EVERY_NS;
-    write_cancellable(line, size + 1);
+    write_lines(line, size + 1);
 }
 
 /* Sleeps until there is something to do. Holds the mutex. */
@@ -203,14 +200,12 @@ static bool end_if_empty(void)
 
 static void *run_writer(void *argument)
 {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     char *data;
     size_t size;
     do {
         while (take_lines(&data, &size)) {
             if (size > 0)
-                write_cancellable(data, size);
+                write_lines(data, size);
             report_dropped(false);
             /* While it rests here, lines gather and nobody needs to wake it. */
             nanosleep(&(const struct timespec){ .tv_nsec = BATCH_NS }, NULL);
@@ -306,7 +301,7 @@ static void free_queue(void)
 int log_start(enum log_format format, enum log_level level)
 {
     pthread_mutex_lock(&state.mutex);
-    assert(state.phase == PHASE_DIRECT || state.phase == PHASE_STUCK);
+    assert(!state.has_writer);
     state.style = (int)style_of(format);
     state.level = (int)level;
     state.filling = malloc(QUEUE_BYTES);
@@ -317,6 +312,7 @@ int log_start(enum log_format format, enum log_level level)
         free_queue();
         state.phase = PHASE_DIRECT;
     }
+    state.has_writer = err == 0;
     pthread_mutex_unlock(&state.mutex);
     return err;
 }
@@ -325,21 +321,20 @@ void log_stop(void)
 {
     struct timespec until = timespec_of(clock_ns(CLOCK_MONOTONIC) + STOP_WITHIN_NS);
     pthread_mutex_lock(&state.mutex);
-    if (state.phase != PHASE_QUEUED) {
-        pthread_mutex_unlock(&state.mutex);
-        return;
-    }
-    state.phase = PHASE_STOPPING;
+    if (state.phase == PHASE_QUEUED)
+        state.phase = PHASE_STOPPING;
     pthread_cond_signal(&state.wake);
     int err = 0;
-    while (err == 0 && state.phase == PHASE_STOPPING)
+    while (err == 0 && state.phase != PHASE_DIRECT)
         err = pthread_cond_clockwait(&state.ended, &state.mutex, CLOCK_MONOTONIC, &until);
-    if (state.phase == PHASE_STOPPING) {
+    if (state.phase != PHASE_DIRECT)
         state.phase = PHASE_STUCK;
-        pthread_cancel(state.writer);
-    }
+    bool join = state.has_writer && state.phase == PHASE_DIRECT;
     pthread_mutex_unlock(&state.mutex);
+    if (!join)
+        return;
     pthread_join(state.writer, NULL);
+    state.has_writer = false;
     free_queue();
 }
 

@@ -41,7 +41,8 @@ struct log_field log_milliseconds(const char *key, uint64_t nanoseconds);
  * tests. Returns 0 or WEIR_ENOMEM. */
 int log_start(enum log_format format, enum log_level level);
 
-/* Writes out what is queued, for at most a second, and ends the thread. */
+/* Writes out what is queued and ends the thread. When the reader is stuck, gives up after a second: the thread is left
+ * waiting for it, and lines are dropped; called again, it tries again. */
 void log_stop(void);
 
 /* Sends every line (without newline) to a function instead of standard output, synchronously; NULL: back to normal. For
