@@ -37,8 +37,9 @@ enum weir_watch_event {
 struct weir_socket;
 
 /* The completions of a socket. A table, shared by all sockets of a kind; it may be exchanged at any time
- * (`socket->events`), except while closing. An entry may be NULL if the operation is never used on these sockets;
- * `closed` may not. */
+ * (`socket->events`), except while closing. An entry may be NULL if the operation is never used on these sockets, or
+ * if nobody wants to hear of it after weir_close(): a loan that still comes then goes back by itself. `closed` may not.
+ */
 struct weir_socket_events {
     /* status: 0, or why not (WEIR_ECONNREFUSED, _ETIMEDOUT, _EUNREACHABLE, _EMFILE, _EADDRNOTAVAIL, _ECANCELED, ...).
      */
@@ -143,7 +144,7 @@ struct weir_acceptor {
     struct weir_acceptor *next, **pprev;
 };
 
-/* Takes over a listening descriptor (see weir_listen()). Set accepted and closed before. */
+/* Takes over a listening descriptor (see weir_listen()). Set accepted before, and closed unless it is never closed. */
 WEIR_API void weir_acceptor_init(struct weir_acceptor *acceptor, struct weir_loop *loop, int fd);
 
 /* Starts accepting, repeating -> `accepted`. */

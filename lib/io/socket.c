@@ -119,7 +119,7 @@ void weir_loan_return(struct weir_loop *loop, struct weir_loan *loan)
 
 void weir_acceptor_init(struct weir_acceptor *acceptor, struct weir_loop *loop, int fd)
 {
-    assert(acceptor->loop == NULL && fd >= 0 && acceptor->accepted != NULL && acceptor->closed != NULL);
+    assert(acceptor->loop == NULL && fd >= 0 && acceptor->accepted != NULL);
     acceptor->loop = loop;
     acceptor->fd = fd;
 }
@@ -139,7 +139,7 @@ void weir_accept_stop(struct weir_acceptor *acceptor)
 
 void weir_acceptor_close(struct weir_acceptor *acceptor)
 {
-    assert(!acceptor->closing);
+    assert(!acceptor->closing && acceptor->closed != NULL);
     acceptor->closing = true;
     acceptor->loop->backend->acceptor_close(acceptor);
 }
@@ -151,11 +151,25 @@ void weir_fd_discard(struct weir_loop *loop, int fd)
 
 /* Upwards: a bit is cleared before the user hears of it, so that it may submit anew from there. */
 
+static void tell(struct weir_socket *socket, void (*completion)(struct weir_socket *socket, int status), int status)
+{
+    if (completion != NULL || !socket->closing)
+        completion(socket, status);
+}
+
+static void tell_received(struct weir_socket *socket, int status, struct weir_loan *loan)
+{
+    if (socket->events->received != NULL || !socket->closing)
+        socket->events->received(socket, status, loan);
+    else if (loan != NULL)
+        weir_loan_return(socket->loop, loan);
+}
+
 void io_connected(struct weir_socket *socket, int status)
 {
     assert(status <= 0);
     finish(socket, IO_CONNECT);
-    socket->events->connected(socket, status);
+    tell(socket, socket->events->connected, status);
 }
 
 void io_lent(struct weir_socket *socket, struct weir_loan *loan)
@@ -163,34 +177,34 @@ void io_lent(struct weir_socket *socket, struct weir_loan *loan)
     assert((socket->in_flight & IO_RECV) != 0 && loan->size > 0);
     loan->owner = socket;
     socket->loans++;
-    socket->events->received(socket, (int)loan->size, loan);
+    tell_received(socket, (int)loan->size, loan);
 }
 
 void io_recv_ended(struct weir_socket *socket, int status)
 {
     assert(status <= 0);
     finish(socket, IO_RECV);
-    socket->events->received(socket, status, NULL);
+    tell_received(socket, status, NULL);
 }
 
 void io_sent(struct weir_socket *socket, int status)
 {
     assert(status != 0 && status <= (int64_t)socket->send_size);
     finish(socket, IO_SEND);
-    socket->events->sent(socket, status);
+    tell(socket, socket->events->sent, status);
 }
 
 void io_noticed(struct weir_socket *socket, enum weir_watch_event event)
 {
     assert((socket->in_flight & IO_WATCH) != 0);
-    socket->events->noticed(socket, (int)event);
+    tell(socket, socket->events->noticed, (int)event);
 }
 
 void io_watch_ended(struct weir_socket *socket, int status)
 {
     assert(status < 0);
     finish(socket, IO_WATCH);
-    socket->events->noticed(socket, status);
+    tell(socket, socket->events->noticed, status);
 }
 
 void io_socket_closed(struct weir_socket *socket)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Preloaded into the program under test: makes allocations fail. The file that FAILMALLOC names is shared with the test;
- * a write to it takes effect at once. */
+ * Preloaded into the program under test: makes allocations fail. The file that FAILMALLOC names is shared with the
+ * test; a write to it takes effect at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
