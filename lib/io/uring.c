@@ -393,7 +393,9 @@ static void run_ready(struct uring_loop *self)
 static void arm_accept(struct weir_acceptor *acceptor)
 {
     struct io_uring_sqe *sqe = submission(acceptor->loop);
-    io_uring_prep_multishot_accept(sqe, acceptor->fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_prep_accept(sqe, acceptor->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (!acceptor->one_by_one)
+        sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
     mark(sqe, acceptor, TAG_ACCEPT);
 }
 

@@ -14,35 +14,51 @@
 /* What slow readers of one worker may make it hold. */
 #define OVERFLOW_BUDGET_BYTES ((size_t)256 << 20)
 
-static bool at_capacity(const struct worker *worker)
+/* With less room than a listener's queue is long, connections are taken one by one, so that max_connections holds. */
+#define PLENTY_OF_ROOM 4096
+
+static uint32_t room(const struct worker *worker)
 {
-    return atomic_load_explicit(&worker->shared->open_connections, memory_order_relaxed) >=
-           worker->shared->max_connections;
+    uint32_t open = atomic_load_explicit(&worker->shared->open_connections, memory_order_relaxed);
+    return open < worker->shared->max_connections ? worker->shared->max_connections - open : 0;
 }
 
-/* Accepting rests at max_connections and when descriptors run out. Other workers' connections may be what makes room,
- * so that a timer looks again. */
-static void pause_accepting(struct worker *worker)
+static void stop_accepting(struct worker *worker)
 {
     for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++)
         if (worker->acceptors[n].accepting)
             weir_accept_stop(&worker->acceptors[n].socket);
-    weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop) + PAUSE_NS);
+}
+
+/* Other workers' connections may be what makes room again, so that a timer looks. */
+static void look_again(struct worker *worker)
+{
+    if (!worker->draining && !worker->pause.armed)
+        weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop) + PAUSE_NS);
+}
+
+static void take_parked(struct acceptor *acceptor)
+{
+    int fd = acceptor->parked_fd;
+    acceptor->parked_fd = -1;
+    if (fd >= 0)
+        conn_accept(acceptor, fd);
 }
 
 static void accept_all(struct worker *worker)
 {
-    if (worker->draining)
-        return;
-    if (at_capacity(worker)) {
-        pause_accepting(worker);
-        return;
-    }
     for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++) {
         struct acceptor *acceptor = &worker->acceptors[n];
-        if (acceptor->accepting)
+        if (room(worker) > 0)
+            take_parked(acceptor);
+        if (worker->draining || acceptor->accepting || acceptor->parked_fd >= 0)
             continue;
+        if (room(worker) == 0) {
+            look_again(worker);
+            return;
+        }
         acceptor->accepting = true;
+        acceptor->socket.one_by_one = room(worker) < PLENTY_OF_ROOM;
         weir_accept(&acceptor->socket);
     }
 }
@@ -64,23 +80,36 @@ static void complain(struct worker *worker, const char *cause)
              LOG_U64("max_connections", worker->shared->max_connections));
 }
 
+static void accepting_failed(struct worker *worker, int status)
+{
+    complain(worker, weir_strerror(status));
+    look_again(worker);
+}
+
+/* Changing it costs a turn, so that there is some play. */
+static bool pace_is_wrong(const struct acceptor *acceptor)
+{
+    uint32_t left = room(acceptor->worker);
+    return acceptor->socket.one_by_one ? left > 2 * PLENTY_OF_ROOM : left < PLENTY_OF_ROOM;
+}
+
 static void accepted(struct weir_acceptor *socket, int status, int fd)
 {
     struct acceptor *acceptor = (struct acceptor *)((char *)socket - offsetof(struct acceptor, socket));
     struct worker *worker = acceptor->worker;
-    if (status == 0) {
+    acceptor->accepting = status == 0;
+    if (status == 0 && room(worker) == 0 && acceptor->parked_fd < 0)
+        acceptor->parked_fd = fd;
+    else if (status == 0)
         conn_accept(acceptor, fd);
-        if (at_capacity(worker) && !worker->draining) {
-            complain(worker, "max_connections reached");
-            pause_accepting(worker);
-        }
-        return;
-    }
-    acceptor->accepting = false;
-    if (status != WEIR_ECANCELED)
-        complain(worker, weir_strerror(status));
-    if (!worker->draining && !worker->pause.armed)
-        weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop) + PAUSE_NS);
+    else if (status == WEIR_ECANCELED)
+        accept_all(worker);
+    else
+        accepting_failed(worker, status);
+    if (room(worker) == 0)
+        complain(worker, "max_connections reached");
+    if (room(worker) == 0 || pace_is_wrong(acceptor))
+        stop_accepting(worker);
 }
 
 static void acceptor_closed(struct weir_acceptor *socket)
@@ -105,6 +134,7 @@ static void init_acceptor(struct worker *worker, uint32_t index, int fd)
     acceptor->socket.accepted = accepted;
     acceptor->socket.closed = acceptor_closed;
     acceptor->open = true;
+    acceptor->parked_fd = -1;
     weir_acceptor_init(&acceptor->socket, worker->loop, fd);
 }
 
@@ -139,8 +169,10 @@ void worker_drain(struct worker *worker)
         return;
     worker->draining = true;
     weir_timer_stop(worker->loop, &worker->pause);
-    for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++)
+    for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++) {
+        take_parked(&worker->acceptors[n]);
         weir_acceptor_close(&worker->acceptors[n].socket);
+    }
 }
 
 void worker_end_connections(struct worker *worker, enum close_reason reason)
@@ -161,7 +193,7 @@ void worker_part_closed(struct worker *worker)
 {
     if (worker->stopping && is_empty(worker))
         weir_loop_stop(worker->loop);
-    else if (worker->pause.armed && !at_capacity(worker))
+    else if (worker->pause.armed && room(worker) > 0)
         weir_timer_set(worker->loop, &worker->pause, weir_loop_now(worker->loop));
 }
 

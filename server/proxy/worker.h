@@ -39,6 +39,7 @@ struct acceptor {
     struct weir_relay_options relay;
     bool open; /* its descriptor is not closed yet */
     bool accepting;
+    int parked_fd; /* taken when another worker had just filled the last place; -1: none */
 };
 
 struct worker {

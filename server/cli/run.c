@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <weir/errors.h>
+
+#include "../base/log.h"
+#include "../control/admin.h"
+#include "../control/config.h"
+#include "../proxy/balancer.h"
+#include "commands.h"
+#include "options.h"
+
+/* `weir run`: start, wait for signals, stop. */
+
+#define DRAIN_LOOK_NS 20000000
+
+static const int handled_signals[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR2 };
+
+/* What is taken at start, in this order, and given back in the other. */
+struct running {
+    struct snapshot *snapshot;
+    struct state state;
+    struct balancer *balancer;
+    struct admin *admin;
+};
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t n = 0; n < sizeof handled_signals / sizeof handled_signals[0]; n++)
+        sigaddset(set, handled_signals[n]);
+    sigprocmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static uint32_t usable_processors(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+static int bind_state(struct running *running)
+{
+    struct settings *settings = &running->snapshot->settings;
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        return WEIR_EIO;
+    if (settings->workers == 0)
+        settings->workers = usable_processors();
+    int err = state_new(seed, &running->state);
+    return err != 0 ? err : snapshot_bind(running->snapshot, &running->state, settings->workers);
+}
+
+/* Returns an exit status; EXIT_OK: the configuration is good and bound. */
+static int load(const char *path, struct running *running)
+{
+    struct config_errors errors = { 0 };
+    int err = config_read(path, &running->snapshot, &errors);
+    if (err == 0)
+        err = bind_state(running);
+    if (err == 0)
+        err = config_expect(running->snapshot, &errors);
+    print_config_errors(&errors);
+    bool bad_file = errors.count > 0;
+    if (err != 0 && !bad_file)
+        fprintf(stderr, "weir: cannot load %s: %s\n", path, weir_strerror(err));
+    config_errors_free(&errors);
+    if (err == 0)
+        return EXIT_OK;
+    return bad_file ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int start(struct running *running)
+{
+    const struct settings *settings = &running->snapshot->settings;
+    int err = log_start(settings->log_format, settings->log_level);
+    if (err == 0)
+        err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
+    if (err == 0)
+        err = admin_start(running->balancer, &running->state, &running->admin);
+    if (err == 0)
+        err = balancer_start(running->balancer);
+    if (err != 0)
+        log_error("cannot start", LOG_STR("error", weir_strerror(err)));
+    return err;
+}
+
+static int wait_for_signal(const sigset_t *set, const struct timespec *timeout)
+{
+    int number;
+    do
+        number = timeout == NULL ? sigwaitinfo(set, NULL) : sigtimedwait(set, NULL, timeout);
+    while (number < 0 && errno == EINTR);
+    return number;
+}
+
+/* Returns when the connections are done, the time is over, or somebody is tired of waiting. */
+static void drain(struct running *running, const sigset_t *set)
+{
+    static const struct timespec look = { .tv_nsec = DRAIN_LOOK_NS };
+    struct balancer *balancer = running->balancer;
+    uint64_t timeout_ns = running->snapshot->settings.drain_timeout_ns;
+    uint64_t start_ns = balancer_uptime_ns(balancer);
+    log_info("draining", LOG_U64("open", balancer_open_connections(balancer)), LOG_MS("drain_timeout_ms", timeout_ns));
+    balancer_drain(balancer);
+    while (balancer_open_connections(balancer) > 0 && balancer_uptime_ns(balancer) - start_ns < timeout_ns) {
+        int number = wait_for_signal(set, &look);
+        if (number == SIGTERM || number == SIGINT)
+            break;
+    }
+}
+
+static void serve(struct running *running, const sigset_t *set)
+{
+    for (;;) {
+        int number = wait_for_signal(set, NULL);
+        if (number == SIGHUP)
+            log_warn("reload is not supported yet: restart to read the configuration anew",
+                     LOG_STR("signal", "SIGHUP"));
+        if (number == SIGTERM)
+            drain(running, set);
+        if (number == SIGTERM || number == SIGINT)
+            return;
+    }
+}
+
+static void stop(struct running *running)
+{
+    bool was_running = running->balancer != NULL;
+    uint32_t open = was_running ? balancer_open_connections(running->balancer) : 0;
+    admin_free(&running->admin);
+    balancer_free(&running->balancer);
+    if (was_running)
+        log_info("stopped", LOG_U64("connections_ended", open));
+    log_stop();
+    snapshot_free(&running->snapshot);
+    state_free(&running->state);
+}
+
+int cmd_run(int argc, char **argv)
+{
+    const char *path = DEFAULT_CONFIG;
+    const struct cli_option options[] = {
+        { 'c', "config", "FILE", "the configuration (" DEFAULT_CONFIG ")", .text = &path },
+    };
+    static const char about[] = "Runs the balancer in the foreground, with its log on standard output. SIGTERM stops\n"
+                                "accepting and lets connections finish for at most drain_timeout; a second one, or\n"
+                                "SIGINT, ends them at once.\n";
+    const struct cli_page page = { "run", "[-c FILE]", about, options, 1, 0 };
+    int status = cli_read(&page, argc, argv);
+    if (status != CLI_GO_ON)
+        return status;
+    sigset_t set;
+    struct running running = { 0 };
+    block_signals(&set);
+    status = load(path, &running);
+    if (status == EXIT_OK && start(&running) != 0)
+        status = EXIT_FAILED;
+    if (status == EXIT_OK)
+        serve(&running, &set);
+    stop(&running);
+    return status;
+}
