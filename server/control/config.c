@@ -84,7 +84,7 @@ static void read_socket(struct reader *reader, const struct field *field, const 
     else if (path == NULL)
         reader->report->out_of_memory = true;
     else if (strlen(path) > max)
-        report_add(reader->report, node->at, "the path of %s has %zu bytes; at most %zu are possible", field->key,
+        report_add(reader->report, node->at, "%s has a path of %zu bytes; at most %zu are possible", field->key,
                    strlen(path), max);
     else {
         *(char **)slot = path;
@@ -184,7 +184,9 @@ int config_read_memory(const char *path, const char *bytes, size_t size, struct 
 {
     struct report report = { .count = 0 };
     struct snapshot *snapshot = new_snapshot(path);
-    struct reader reader = { .report = &report, .snapshot = snapshot, .default_limits = NO_LIMITS };
+    struct reader reader = {
+        .report = &report, .snapshot = snapshot, .default_limits = NO_LIMITS, .pools_incomplete = true
+    };
 
     if (snapshot == NULL)
         return WEIR_ENOMEM;

@@ -130,7 +130,7 @@ static void read_identity(struct reader *reader, const struct node *node, uint32
         report_add(reader->report, node->at, "%s is not yet supported; clients are known by cidr: only",
                    quote(text).text);
     else if (!begins_with(text, "cidr:"))
-        report_add(reader->report, node->at, "%s has no type; write cidr:NETWORK, like cidr:192.168.0.0/16",
+        report_add(reader->report, node->at, "%s is not a typed identity; write cidr:NETWORK, like cidr:192.168.0.0/16",
                    quote(text).text);
     else if (value_network(text + strlen("cidr:"), &network, &exact) != 0)
         report_add(reader->report, node->at,
@@ -164,7 +164,8 @@ static void add_client(struct reader *reader, struct client_draft *draft)
         refuse_taken(reader, "client", name, draft->client.at, snapshot->clients[other].at.line);
     else
         reader_index(reader, &reader->clients, 0, name, strlen(name), i);
-    if (draft->identity == NULL || !list_is_fine(reader, &client_fields[IDENTITY_FIELD], draft->identity, "identities"))
+    if (draft->identity == NULL || !list_is_fine(reader, &client_fields[IDENTITY_FIELD], draft->identity,
+                                                 "identities, like [cidr:192.168.0.0/16]"))
         return;
     for (const struct node *item = draft->identity->first; item != NULL; item = item->next)
         read_identity(reader, item, i);

@@ -50,7 +50,7 @@ int config_expect(const struct snapshot *snapshot, struct config_errors *errors)
         else if (add_failure(snapshot, &snapshot->expectations[i], errors) != 0)
             return WEIR_ENOMEM;
     }
-    if (left_out > 0 && config_errors_add(errors, "%s: %u more errors are not shown", snapshot->path, left_out) != 0)
+    if (config_errors_left_out(errors, snapshot->path, left_out) != 0)
         return WEIR_ENOMEM;
     return failures == 0 ? 0 : WEIR_EINVAL;
 }

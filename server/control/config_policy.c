@@ -19,13 +19,12 @@ static const struct field rule_fields[] = {
 };
 static const struct section rule_section = SECTION("this rule", rule_fields);
 
-static void read_rule_client(struct reader *reader, const struct field *field, const struct node *node,
-                             struct rule *rule)
+static void read_rule_client(struct reader *reader, const struct node *node, struct rule *rule)
 {
     const char *text = node_text(node);
 
     if (text == NULL)
-        refuse(reader, field->key, node, "a list of clients or \"*\"");
+        refuse(reader, "an entry of the list", node, "the name of a client or \"*\"");
     else if (strcmp(text, "*") == 0)
         rule->any_client = true;
     else
@@ -39,7 +38,7 @@ static void read_rule_clients(struct reader *reader, const struct field *field, 
         return;
     rule->clients = reader_array(reader, list->count, sizeof *rule->clients);
     for (const struct node *item = list->first; rule->clients != NULL && item != NULL; item = item->next)
-        read_rule_client(reader, field, item, rule);
+        read_rule_client(reader, item, rule);
 }
 
 static void read_targets(struct reader *reader, const struct node *list, struct rule *rule)
@@ -50,7 +49,7 @@ static void read_targets(struct reader *reader, const struct node *list, struct 
     for (const struct node *item = list->first; rule->targets != NULL && item != NULL; item = item->next) {
         const char *text = node_text(item);
         if (text == NULL)
-            refuse(reader, "to", item, "a list of POOL or POOL/UPSTREAM");
+            refuse(reader, "an entry of the list", item, "POOL or POOL/UPSTREAM");
         else if (find_target(reader, item, text, &rule->targets[rule->target_count]))
             rule->target_count++;
     }

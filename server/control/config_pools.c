@@ -182,13 +182,16 @@ static bool address_is_one_host(const struct weir_address *address)
 static bool upstream_address_is_fine(struct reader *reader, const struct upstream_draft *draft)
 {
     const struct weir_address *address = &draft->upstream.address;
+    char text[WEIR_ADDRESS_TEXT_MAX];
 
     if (address->u.any.sa_family == AF_UNSPEC)
         return false;
     if (weir_address_port(address) == 0)
         report_add(reader->report, draft->address_at, "an upstream's port must be a number from 1 to 65535, not 0");
     else if (!address_is_one_host(address))
-        report_add(reader->report, draft->address_at, "an upstream's address must be that of one host");
+        report_add(reader->report, draft->address_at,
+                   "%s is not the address of one host; write one to connect to, like 10.0.0.11:7000",
+                   weir_address_format(address, text, sizeof text));
     else
         return true;
     return false;
@@ -255,7 +258,6 @@ void read_pools(struct reader *reader, const struct field *field, const struct n
 {
     struct snapshot *snapshot = slot;
 
-    reader->pools_incomplete = true;
     if (!list_is_fine(reader, field, node, "pools"))
         return;
     snapshot->pools = reader_array(reader, node->count, sizeof *snapshot->pools);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config_report.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,14 @@ int config_errors_add(struct config_errors *errors, const char *format, ...)
     return 0;
 }
 
+int config_errors_left_out(struct config_errors *errors, const char *path, uint64_t count)
+{
+    if (count == 0)
+        return 0;
+    return config_errors_add(errors, "%s: %" PRIu64 " more error%s not shown", path, count,
+                             count == 1 ? " is" : "s are");
+}
+
 void config_errors_free(struct config_errors *errors)
 {
     for (uint32_t i = 0; i < errors->count; i++)
@@ -84,9 +93,8 @@ static int hand_over(const struct report *report, const char *path, struct confi
         const struct report_line *line = &report->lines[i];
         err = config_errors_add(errors, "%s:%u:%u: %s", path, line->at.line, line->at.column, line->text);
     }
-    if (err == 0 && report->left_out > 0)
-        err =
-            config_errors_add(errors, "%s: %llu more errors are not shown", path, (unsigned long long)report->left_out);
+    if (err == 0)
+        err = config_errors_left_out(errors, path, report->left_out);
     return err;
 }
 

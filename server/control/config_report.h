@@ -28,6 +28,9 @@ int report_finish(struct report *report, const char *path, struct config_errors 
 /* Adds one complete line, unless there are CONFIG_ERRORS_MAX already. Returns 0 or WEIR_ENOMEM. */
 int config_errors_add(struct config_errors *errors, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The line that ends a list which is cut off; nothing when `count` is 0. Returns 0 or WEIR_ENOMEM. */
+int config_errors_left_out(struct config_errors *errors, const char *path, uint64_t count);
+
 /* A user's text between double quotes, for a message: escaped, and cut when it is long. Valid as long as the
  * expression it stands in: quote(text).text */
 struct quoted {

@@ -41,7 +41,7 @@ struct reader {
         uint32_t line;
     } * upstream_limits; /* beside snapshot->upstreams */
     struct limits_draft default_limits;
-    /* Some have no usable name: then nobody can tell whether a reference is wrong. */
+    /* There are none, or some have no usable name: then nobody can tell whether a reference is wrong. */
     bool pools_incomplete, places_incomplete, clients_incomplete;
 };
 

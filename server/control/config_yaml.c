@@ -196,7 +196,7 @@ static const struct hint {
     { "did not find expected '-' indicator", "all entries of a list begin in the same column", false },
     { "did not find expected ',' or ']'", "this list is not closed with ]", true },
     { "did not find expected ',' or '}'", "this mapping is not closed with }", true },
-    { "could not find expected ':'", "write KEY: VALUE", false },
+    { "could not find expected ':'", "write KEY: VALUE", true },
     { "found unexpected end of stream", "these quotes are not closed", true },
     { "found a tab character that violates indentation", "indent with spaces", false },
     { "control characters are not allowed", "remove the character", false },
