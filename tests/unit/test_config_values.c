@@ -11,7 +11,9 @@
 
 static void numbers_are_digits_and_nothing_else(void **state)
 {
-    static const char *const wrong[] = { "", "-1", "+1", " 1", "1 ", "1.0", "0x10", "1e3", "18446744073709551616", "a" };
+    static const char *const wrong[] = {
+        "", "-1", "+1", " 1", "1 ", "1.0", "0x10", "1e3", "18446744073709551616", "a"
+    };
     uint64_t number = 7;
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++)
@@ -53,8 +55,19 @@ static void durations_need_a_unit(void **state)
         { "1h", 3600 * NS_PER_S },
         { "8760h", 365 * NS_PER_DAY },
     };
-    static const char *const wrong[] = { "",   "5",   "s",    "5 s",  "-5s",   "5S",  "5sec",
-                                         "5d", "1.5s", "1h5m", "5us", "99999999999999h", "18446744073709551616ms" };
+    static const char *const wrong[] = { "",
+                                         "5",
+                                         "s",
+                                         "5 s",
+                                         "-5s",
+                                         "5S",
+                                         "5sec",
+                                         "5d",
+                                         "1.5s",
+                                         "1h5m",
+                                         "5us",
+                                         "99999999999999h",
+                                         "18446744073709551616ms" };
     uint64_t ns = 7;
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++)
@@ -89,7 +102,9 @@ static void rates_become_periods(void **state)
         { "100/m", 600000000, 1 },       { "150/m", 400000000, 2 }, { "5/h", 720 * NS_PER_S, 1 },
         { "1000000/s", 1000, RATE_MAX },
     };
-    static const char *const wrong[] = { "", "5", "5/", "/s", "0/s", "5/d", "5/ms", "5 / s", "5/s ", "1000001/s", "-5/s" };
+    static const char *const wrong[] = {
+        "", "5", "5/", "/s", "0/s", "5/d", "5/ms", "5 / s", "5/s ", "1000001/s", "-5/s"
+    };
     struct rate rate = { 7, 7 };
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++)
@@ -221,9 +236,10 @@ static void networks_lose_their_host_bits(void **state)
 
 static void what_is_no_network_is_refused(void **state)
 {
-    static const char *const wrong[] = { "",          "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",          "/8",
-                                         "::1/129",   "web/8",    "10.0/8",    "[::1]/64",    "::ffff:10.0.0.0/95",
-                                         "1.2.3.4/8/8", "10.0.0.0/255.0.0.0" };
+    static const char *const wrong[] = {
+        "",       "10.0.0.0", "10.0.0.0/",          "10.0.0.0/33", "10.0.0.0/-1",       "/8", "::1/129", "web/8",
+        "10.0/8", "[::1]/64", "::ffff:10.0.0.0/95", "1.2.3.4/8/8", "10.0.0.0/255.0.0.0"
+    };
     struct network network = { .prefix = 7 };
     bool exact = true;
     (void)state;
