@@ -358,35 +358,8 @@ void conn_end(struct conn *conn, enum close_reason reason)
         conn_run(conn, close_for(conn, reason));
 }
 
-/* What arrives while a connection closes is of no use any more. */
-
-static void ignore_status(struct weir_socket *socket, int status)
-{
-    (void)socket;
-    (void)status;
-}
-
-static void ignore_received(struct weir_socket *socket, int status, struct weir_loan *loan)
-{
-    (void)status;
-    if (loan != NULL)
-        weir_loan_return(socket->loop, loan);
-}
-
-static const struct weir_socket_events client_events = {
-    .received = ignore_received,
-    .sent = ignore_status,
-    .noticed = client_noticed,
-    .closed = client_closed,
-};
-
-static const struct weir_socket_events upstream_events = {
-    .connected = upstream_connected,
-    .received = ignore_received,
-    .sent = ignore_status,
-    .noticed = ignore_status,
-    .closed = upstream_closed,
-};
+static const struct weir_socket_events client_events = { .noticed = client_noticed, .closed = client_closed };
+static const struct weir_socket_events upstream_events = { .connected = upstream_connected, .closed = upstream_closed };
 
 /* The driver. */
 
