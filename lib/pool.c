@@ -67,7 +67,7 @@ static void fill(struct weir_pool *pool)
         struct pool_block *block = &pool->blocks[place->block];
         struct chunk *chunk = &pool->chunks[place->chunk];
         block->first = place->upstream - pool_bit(place);
-        block->place[pool_bit(place)] = (uint16_t)i;
+        pool->by_word[place->block * BLOCK_WORDS + pool_bit(place)] = (uint16_t)i;
         chunk->block = place->block;
         chunk->weight = place->weight;
         chunk->members |= UINT64_C(1) << pool_bit(place);
@@ -83,7 +83,8 @@ static int arrange(struct weir_pool *pool, struct pool_place **order)
     number_chunks(pool, order);
     pool->blocks = calloc(pool->block_count, sizeof *pool->blocks);
     pool->chunks = calloc(pool->chunk_count, sizeof *pool->chunks);
-    if (pool->blocks == NULL || pool->chunks == NULL)
+    pool->by_word = calloc(pool->block_count, BLOCK_WORDS * sizeof *pool->by_word);
+    if (pool->blocks == NULL || pool->chunks == NULL || pool->by_word == NULL)
         return WEIR_ENOMEM;
     fill(pool);
     return 0;
@@ -130,6 +131,7 @@ void weir_pool_free(struct weir_pool **ppool)
     free(pool->places);
     free(pool->blocks);
     free(pool->chunks);
+    free(pool->by_word);
     free(pool);
     *ppool = NULL;
 }

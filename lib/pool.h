@@ -10,7 +10,6 @@ struct pool_block {
     /* Health by bit; down goes before ejected. */
     _Atomic uint64_t down;
     _Atomic uint64_t ejected;
-    uint16_t place[BLOCK_WORDS]; /* by bit */
 };
 
 /* Places of one block with the same weight: they are compared by their words alone. */
@@ -36,6 +35,7 @@ struct weir_pool {
     uint32_t count;
     struct pool_block *blocks; /* ascending */
     uint32_t block_count;
+    uint16_t *by_word;    /* places, by block and bit */
     struct chunk *chunks; /* of the whole pool: first the ordinary ones, then the backups, by block and weight */
     uint32_t chunk_count;
     uint32_t ordinary_chunks;

@@ -200,12 +200,6 @@ static uint32_t least_of_few(const _Atomic uint32_t *words, uint64_t bits)
 typedef int32_t lanes __attribute__((vector_size(16), may_alias));
 #define LANES (sizeof(lanes) / sizeof(int32_t))
 
-static lanes lesser(lanes a, lanes b)
-{
-    lanes less = a < b;
-    return (a & less) | (b & ~less);
-}
-
 /* What makes the words of a block's next four upstreams unavailable, by four bits of membership. */
 #define BAR(bit) ((bit) ? 0 : (int32_t)WORD_CLOSED)
 #define BARS(n)                                                                                                        \
@@ -217,21 +211,37 @@ static const lanes bars[16] = {
     BARS(8), BARS(9), BARS(10), BARS(11), BARS(12), BARS(13), BARS(14), BARS(15),
 };
 
-/* C has no atomic loads of vectors. These are plain ones, each done once; that no lane is torn is what every processor
- * with such vectors gives. What they find is only acted upon by a compare-and-swap of the word itself. */
+/* C has no atomic loads of vectors. The two functions below use plain ones, each done once; that no lane is torn is
+ * what every processor with such vectors gives. What they find is only acted upon by a compare-and-swap of the word. */
+
+__attribute__((no_sanitize("thread"))) static bool any_below(const _Atomic uint32_t *words, uint64_t bits,
+                                                             uint32_t limit)
+{
+    const volatile lanes *block = (const volatile lanes *)words;
+    const lanes limits = { (int32_t)limit, (int32_t)limit, (int32_t)limit, (int32_t)limit };
+    lanes below = { 0 };
+    if (bits == UINT64_MAX) {
+        for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i++)
+            below |= block[i] < limits;
+    } else {
+        for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i++, bits >>= LANES)
+            below |= (block[i] | bars[bits & 15]) < limits;
+    }
+    return (below[0] | below[1] | below[2] | below[3]) != 0;
+}
+
 __attribute__((no_sanitize("thread"))) static uint32_t least_of_block(const _Atomic uint32_t *words, uint64_t bits)
 {
     const volatile lanes *block = (const volatile lanes *)words;
-    lanes even = bars[0], odd = bars[0];
-    for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i += 2, bits >>= 2 * LANES) {
-        even = lesser(block[i] | bars[bits & 15], even);
-        odd = lesser(block[i + 1] | bars[bits >> LANES & 15], odd);
+    lanes least = bars[0];
+    for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i++, bits >>= LANES) {
+        lanes word = block[i] | bars[bits & 15], less = word < least;
+        least = (word & less) | (least & ~less);
     }
-    even = lesser(even, odd);
-    uint32_t least = (uint32_t)even[0];
+    int32_t result = least[0];
     for (uint32_t i = 1; i < LANES; i++)
-        least = (uint32_t)even[i] < least ? (uint32_t)even[i] : least;
-    return least;
+        result = least[i] < result ? least[i] : result;
+    return (uint32_t)result;
 }
 
 static uint64_t without_tried(const struct weir_tried *tried, uint32_t first, uint64_t bits)
@@ -253,10 +263,22 @@ static uint64_t candidates(const struct pool_block *block, uint64_t members, boo
     return tried->count == 0 ? members : without_tried(tried, block->first, members);
 }
 
-/* Whether a place with this word and weight is better; then (word + 1) / weight is smaller. */
-static bool better(uint32_t word, uint32_t weight, const struct choice *than)
+/* The first word that is not better with this weight: (word + 1) / weight is to be smaller. */
+static uint32_t limit_for(const struct choice *best, uint32_t weight)
 {
-    return word < WORD_UNAVAILABLE && (uint64_t)(word + 1) * than->weight < (uint64_t)(than->word + 1) * weight;
+    if (weight == best->weight)
+        return best->word;
+    uint64_t scaled = (uint64_t)(best->word + 1) * weight;
+    uint64_t limit = (scaled + best->weight - 1) / best->weight - 1;
+    return limit < WORD_UNAVAILABLE ? (uint32_t)limit : WORD_UNAVAILABLE;
+}
+
+/* The least of these words, if it is below the limit; otherwise any that is not. */
+static uint32_t least_below(const _Atomic uint32_t *words, uint64_t bits, bool dense, uint32_t limit)
+{
+    if (!dense)
+        return least_of_few(words, bits);
+    return any_below(words, bits, limit) ? least_of_block(words, bits) : limit;
 }
 
 struct search {
@@ -276,8 +298,9 @@ static bool look(struct search *search, uint32_t index, uint64_t mask)
     if (bits == 0)
         return false;
     const _Atomic uint32_t *words = &search->pool->upstreams->words[block->first];
-    uint32_t word = chunk->dense ? least_of_block(words, bits) : least_of_few(words, bits);
-    if (better(word, chunk->weight, &search->best))
+    uint32_t limit = limit_for(&search->best, chunk->weight);
+    uint32_t word = least_below(words, bits, chunk->dense, limit);
+    if (word < limit)
         search->best = (struct choice){ word, chunk->weight, index, bits };
     return search->best.word == 0 && search->best.weight == search->tier->weight_max;
 }
@@ -306,18 +329,19 @@ static void look_round(struct search *search)
 static bool take(struct weir_set *set, struct tier *tier, const struct choice *best, struct weir_lease *ret_lease)
 {
     struct weir_upstreams *upstreams = set->pool->upstreams;
-    const struct pool_block *block = &set->pool->blocks[tier->chunks[best->chunk].block];
-    const _Atomic uint32_t *words = &upstreams->words[block->first];
+    const struct chunk *chunk = &tier->chunks[best->chunk];
+    uint32_t first = set->pool->blocks[chunk->block].first;
+    const _Atomic uint32_t *words = &upstreams->words[first];
     uint64_t bits = best->among;
     while (bits != 0 && atomic_load_explicit(&words[__builtin_ctzll(bits)], memory_order_relaxed) != best->word)
         bits &= bits - 1;
     if (bits == 0)
         return false;
-    uint32_t bit = (uint32_t)__builtin_ctzll(bits), id = block->first + bit;
+    uint32_t bit = (uint32_t)__builtin_ctzll(bits), id = first + bit;
     if (!upstreams_take(upstreams, id, best->word))
         return false;
     atomic_store_explicit(&tier->cursor, best->chunk * BLOCK_WORDS + bit + 1, memory_order_relaxed);
-    *ret_lease = (struct weir_lease){ upstreams, id, block->place[bit] };
+    *ret_lease = (struct weir_lease){ upstreams, id, set->pool->by_word[chunk->block * BLOCK_WORDS + bit] };
     return true;
 }
 
