@@ -84,7 +84,7 @@ static int start(struct running *running)
     if (err == 0)
         err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
     if (err == 0)
-        err = admin_start(running->balancer, &running->state, &running->admin);
+        err = admin_start(running->balancer, &running->admin);
     if (err == 0)
         err = balancer_start(running->balancer);
     if (err != 0)

@@ -11,7 +11,10 @@ struct admin;
 /* Opens what the snapshot's settings ask for (perhaps nothing) and starts to answer. A socket file that a dead process
  * left behind is replaced. Why it failed is logged. Returns 0, WEIR_EADDRINUSE (another process answers on the socket,
  * or has the port), another error of the listeners, or WEIR_ENOMEM. The balancer must outlive the admin side. */
-int admin_start(struct balancer *balancer, const struct state *state, struct admin **ret_admin);
+int admin_start(const struct balancer *balancer, struct admin **ret_admin);
+
+/* The address that HTTP is served at (port 0 resolved); all zero without. */
+struct weir_address admin_http_address(const struct admin *admin);
 
 /* Ends all requests, stops the threads and removes the socket file. Accepts NULL. */
 void admin_free(struct admin **padmin);
