@@ -14,9 +14,12 @@ static bool stands_before(struct position a, struct position b)
     return a.line < b.line || (a.line == b.line && a.column < b.column);
 }
 
-bool report_wants(const struct report *report, struct position at)
+bool report_wants(struct report *report, struct position at)
 {
-    return report->count < CONFIG_ERRORS_MAX || stands_before(at, report->lines[report->count - 1].at);
+    if (report->count < CONFIG_ERRORS_MAX || stands_before(at, report->lines[report->count - 1].at))
+        return true;
+    report->left_out++;
+    return false;
 }
 
 /* Makes room for a problem at this place, behind those at the same place. */
@@ -37,10 +40,8 @@ void report_add(struct report *report, struct position at, const char *format, .
     char *text = NULL;
     va_list arguments;
 
-    if (!report_wants(report, at)) {
-        report->left_out++;
+    if (!report_wants(report, at))
         return;
-    }
     va_start(arguments, format);
     if (vasprintf(&text, format, arguments) < 0)
         report->out_of_memory = true;
