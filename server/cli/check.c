@@ -16,8 +16,10 @@ void print_config_errors(const struct config_errors *errors)
  * connections. */
 static int run_expectations(struct snapshot *snapshot, struct state *state, struct config_errors *errors)
 {
-    int err = snapshot_bind(snapshot, state, 1);
+    int err = state_new(0, state);
 
+    if (err == 0)
+        err = snapshot_bind(snapshot, state, 1);
     return err == 0 ? config_expect(snapshot, errors) : err;
 }
 
@@ -40,14 +42,15 @@ static void print_summary(const char *path, const struct snapshot *snapshot)
     printf("\n");
 }
 
-static int check(const char *path, struct state *state)
+static int check(const char *path)
 {
     struct snapshot *snapshot = NULL;
+    struct state state = { 0 };
     struct config_errors errors = { 0 };
     int err = config_read(path, &snapshot, &errors);
 
     if (err == 0)
-        err = run_expectations(snapshot, state, &errors);
+        err = run_expectations(snapshot, &state, &errors);
     if (err == 0)
         print_summary(path, snapshot);
     else if (errors.count == 0)
@@ -55,6 +58,7 @@ static int check(const char *path, struct state *state)
     print_config_errors(&errors);
     config_errors_free(&errors);
     snapshot_free(&snapshot);
+    state_free(&state);
     if (err == 0)
         return EXIT_OK;
     return err == WEIR_EINVAL ? EXIT_USAGE : EXIT_FAILED;
@@ -70,17 +74,7 @@ int cmd_check(int argc, char **argv)
                                 "changed and no socket is opened. Every error is told in one run, each as\n"
                                 "FILE:LINE:COLUMN: what is wrong, and what would be right.\n";
     const struct cli_page page = { "check", "[-c FILE]", about, options, 1, 0 };
-    struct state state;
     int status = cli_read(&page, argc, argv);
 
-    if (status != CLI_GO_ON)
-        return status;
-    int err = state_new(0, &state);
-    if (err != 0) {
-        fprintf(stderr, "weir: %s\n", weir_strerror(err));
-        return EXIT_FAILED;
-    }
-    status = check(path, &state);
-    state_free(&state);
-    return status;
+    return status == CLI_GO_ON ? check(path) : status;
 }

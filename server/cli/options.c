@@ -104,12 +104,15 @@ static const struct cli_option *find_option(const struct cli_page *page, int cod
     return NULL;
 }
 
-static int refuse_unknown(const struct cli_page *page, const char *argument)
+/* getopt leaves 0 in optopt for an unknown word, else the code of the letter or word that it dislikes. */
+static int refuse_option(const struct cli_page *page, const char *argument)
 {
     const char *name = argument + strspn(argument, "-");
     struct suggestion suggestion = suggest_for(name);
 
-    if (argument[0] == '-' && argument[1] != '-')
+    if (optopt >= CODE_BASE)
+        return cli_wrong(page->command, "--%.*s takes no value", (int)strcspn(name, "="), name);
+    if (optopt != 0)
         return cli_wrong(page->command, "unknown option -%c", optopt);
     for (uint32_t i = 0; i < page->option_count; i++)
         suggest_offer(&suggestion, page->options[i].name);
@@ -153,7 +156,7 @@ static int take_code(const struct cli_page *page, int code, char **argv)
     case ':':
         return cli_wrong(page->command, "%s needs a value: %s", argv[optind - 1], find_option(page, optopt)->value);
     case '?':
-        return refuse_unknown(page, argv[optind - 1]);
+        return refuse_option(page, argv[optind - 1]);
     default:
         return take_option(page, find_option(page, code));
     }

@@ -123,7 +123,7 @@ static struct grants grants_for(const struct grants *grants, uint32_t pool, uint
 {
     while (*next < grants->count && grants->list[*next].pool < pool)
         (*next)++;
-    struct grants part = { .list = grants->list + *next };
+    struct grants part = { .list = grants->count == 0 ? NULL : grants->list + *next };
     while (*next < grants->count && grants->list[*next].pool == pool) {
         (*next)++;
         part.count++;
