@@ -250,8 +250,8 @@ static void look_at_workers(struct metrics *metrics)
     metrics->looked_ns = now_ns;
     for (uint32_t n = 0; n < balancer_workers(metrics->balancer); n++) {
         uint64_t busy_ns = balancer_worker_busy_ns(metrics->balancer, n);
-        double ratio = (double)(busy_ns - metrics->busy[n].busy_ns) / (double)(span_ns + 1);
-        metrics->busy[n] = (struct busy){ busy_ns, (uint64_t)((ratio < 1 ? ratio : 1) * 1e9) };
+        double ratio = (double)(busy_ns - metrics->busy[n].busy_ns) / (double)(span_ns > 0 ? span_ns : 1);
+        metrics->busy[n] = (struct busy){ busy_ns, (uint64_t)((ratio < 1 ? ratio : 1) * 1e9 + 0.5) };
     }
 }
 

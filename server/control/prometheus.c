@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prometheus.h"
 
-#include <string.h>
-
 void prometheus_begin(struct prometheus *text, const char *name, const char *type, const char *help)
 {
     const char *const words[] = { "# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n" };
@@ -11,14 +9,23 @@ void prometheus_begin(struct prometheus *text, const char *name, const char *typ
         buffer_text(text->out, words[n]);
 }
 
+static bool is_special(char c)
+{
+    return c == '"' || c == '\\' || c == '\n';
+}
+
 static void put_escaped(struct buffer *out, const char *value)
 {
-    for (size_t plain = strcspn(value, "\"\\\n"); value[plain] != '\0'; plain = strcspn(value, "\"\\\n")) {
+    for (;;) {
+        size_t plain = 0;
+        while (value[plain] != '\0' && !is_special(value[plain]))
+            plain++;
         buffer_put(out, value, plain);
+        if (value[plain] == '\0')
+            return;
         buffer_text(out, value[plain] == '\n' ? "\\n" : value[plain] == '"' ? "\\\"" : "\\\\");
         value += plain + 1;
     }
-    buffer_text(out, value);
 }
 
 static void put_label(struct buffer *out, const char *key, const char *value)
