@@ -117,7 +117,7 @@ static size_t character_size(const char *text)
 {
     size_t size = 1;
 
-    while (((unsigned char)text[size] & 0xc0) == 0x80)
+    while (size < 4 && ((unsigned char)text[size] & 0xc0) == 0x80)
         size++;
     return size;
 }
@@ -129,28 +129,39 @@ static bool is_control(const char *text)
     return c < 0x20 || c == 0x7f || (c == 0xc2 && d < 0xa0);
 }
 
+/* One character as it is shown; returns the bytes that it takes there. */
+static size_t show(const char *character, size_t size, char *ret_shown, size_t room)
+{
+    int shown;
+
+    if (*character == '\n')
+        shown = snprintf(ret_shown, room, "\\n");
+    else if (is_control(character))
+        shown = snprintf(ret_shown, room, "\\x%02x", (unsigned char)character[size - 1]);
+    else
+        shown = snprintf(ret_shown, room, "%s%.*s", *character == '"' || *character == '\\' ? "\\" : "", (int)size,
+                         character);
+    return (size_t)shown;
+}
+
 struct quoted quote(const char *text)
 {
+    static const char cut[] = "...\"";
     struct quoted quoted = { "\"" };
-    size_t used = 1, room = sizeof quoted.text - sizeof "...\"";
+    size_t used = 1, room = sizeof quoted.text - sizeof cut;
+    const char *end = "\"";
 
-    for (size_t size; *text != '\0'; text += size) {
-        char piece[24];
-        size = character_size(text);
-        if (*text == '\n')
-            snprintf(piece, sizeof piece, "\\n");
-        else if (is_control(text))
-            snprintf(piece, sizeof piece, "\\x%02x", (unsigned char)text[size - 1]);
-        else
-            snprintf(piece, sizeof piece, "%s%.*s", *text == '"' || *text == '\\' ? "\\" : "", (int)size, text);
-        if (used + strlen(piece) > room) {
-            strcpy(quoted.text + used, "...");
-            used += 3;
+    while (*text != '\0') {
+        char shown[8];
+        size_t size = character_size(text), more = show(text, size, shown, sizeof shown);
+        if (used + more > room) {
+            end = cut;
             break;
         }
-        strcpy(quoted.text + used, piece);
-        used += strlen(piece);
+        memcpy(quoted.text + used, shown, more);
+        used += more;
+        text += size;
     }
-    strcpy(quoted.text + used, "\"");
+    memcpy(quoted.text + used, end, strlen(end) + 1);
     return quoted;
 }

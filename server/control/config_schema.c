@@ -160,7 +160,7 @@ void read_name(struct reader *reader, const struct field *field, const struct no
         refuse(reader, field->key, node, "a letter or digit and then at most %d letters, digits, \".\", \"_\" or \"-\"",
                NAME_MAX_BYTES - 1);
     else
-        strcpy(slot, text);
+        memcpy(slot, text, strlen(text) + 1);
 }
 
 void read_address(struct reader *reader, const struct field *field, const struct node *node, void *slot)

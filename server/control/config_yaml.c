@@ -40,12 +40,13 @@ static void append(struct builder *builder, struct node *node)
         return;
     }
     struct open_node *open = &builder->open[builder->depth - 1];
-    if (open->last == NULL)
+    if (open->last == NULL) {
         open->node->first = node;
-    else
+    } else {
         open->last->next = node;
-    if (open->at_value && node_is_absent(node))
-        node->at = open->last->at;
+        if (open->at_value && node_is_absent(node))
+            node->at = open->last->at;
+    }
     open->last = node;
     if (open->node->kind == NODE_LIST || open->at_value)
         open->node->count++;
