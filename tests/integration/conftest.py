@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures for tests with real sockets. See weir.py for the balancer, peers.py for upstreams and clients, settings.py for
-the environment."""
+"""Fixtures for tests with real sockets. See weir.py for the balancer, peers.py for upstreams and clients, settings.py
+for the environment."""
 
 import itertools
 

@@ -302,8 +302,12 @@ def resetter(after=0):
 
 def wait_until_sent(sock):
     """Waits until the other side's kernel has everything: a reset would destroy the rest."""
+    eventually(lambda: unsent(sock) == 0, what=lambda: f"{unsent(sock)} bytes not acknowledged")
+
+
+def unsent(sock):
     siocoutq = 0x5411
-    eventually(lambda: struct.unpack("i", fcntl.ioctl(sock, siocoutq, b"\0" * 4))[0] == 0, what="bytes not acknowledged")
+    return struct.unpack("i", fcntl.ioctl(sock, siocoutq, b"\0" * 4))[0]
 
 
 class Hanger:

@@ -101,7 +101,9 @@ http {{
 def nginx(directory, root):
     port = free_port()
     configuration = directory / f"nginx-{port}.conf"
-    configuration.write_text(NGINX.format(user="user root;" if os.geteuid() == 0 else "", directory=directory, address=f"{LOOPBACK}:{port}", root=root))
+    user = "user root;" if os.geteuid() == 0 else ""
+    text = NGINX.format(user=user, directory=directory, address=f"{LOOPBACK}:{port}", root=root)
+    configuration.write_text(text)
     return Program([find("nginx"), "-p", str(directory), "-c", str(configuration)], port, directory)
 
 
@@ -117,7 +119,8 @@ class PostgreSQL(Program):
             os.chown(directory, entry.pw_uid, entry.pw_gid)
             self.as_user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         data = directory / "data"
-        run(self.tool("initdb"), "-D", str(data), "-A", "trust", "-U", "weir", "--no-sync", cwd=directory, **self.as_user)
+        run(self.tool("initdb"), "-D", str(data), "-A", "trust", "-U", "weir", "--no-sync", cwd=directory,
+            **self.as_user)
         port = free_port()
         command = [self.tool("postgres"), "-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", str(directory), "-F"]
         super().__init__(command, port, directory, stop=signal.SIGINT, **self.as_user)

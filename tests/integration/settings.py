@@ -31,7 +31,8 @@ SANITIZER_OPTIONS = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "second_deadlock_stack=1",
 }
-VALGRIND_COMMAND = ("valgrind", "--quiet", "--leak-check=full", "--error-exitcode=99", "--errors-for-leak-kinds=definite")
+VALGRIND_COMMAND = ("valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                    "--error-exitcode=99")
 
 
 def amount(normal, full=None, slow=None):

@@ -8,8 +8,8 @@ import time
 
 import settings
 from peers import (
-    Hanger, Upstream, answer, assert_whole, background, banner, echo, eventually, half_close, in_threads, pieces, receive,
-    receive_exactly, reset, send_data)
+    Hanger, Upstream, answer, assert_whole, background, banner, echo, eventually, half_close, in_threads, pieces,
+    receive, receive_exactly, reset, send_data)
 from settings import amount
 
 MIB = 1 << 20

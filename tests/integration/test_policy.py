@@ -70,8 +70,9 @@ def test_reasons_of_refusals(balancer):
             {"deny": ["bob"], "to": ["web/web1"]},
         ]
         with balancer(web, config=config) as weir:
-            for source, reason, name in [("127.2.0.7", "not_authorized", "bob"), ("127.2.1.1", "not_authorized", "carol"),
-                                         ("127.2.2.1", "unknown_client", "127.2.2.1")]:
+            refused = [("127.2.0.7", "not_authorized", "bob"), ("127.2.1.1", "not_authorized", "carol"),
+                       ("127.2.2.1", "unknown_client", "127.2.2.1")]
+            for source, reason, name in refused:
                 assert receive(weir.connect(source=source)).size == 0
                 assert weir.wait_closed(reason=reason, identity=source)["client"] == name
             assert web.accepted == 0

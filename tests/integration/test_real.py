@@ -68,7 +68,8 @@ def test_pgbench(balancer, postgresql):
     with balancer(postgresql) as weir:
         address = ["-h", LOOPBACK, "-p", str(weir.port), "-U", "weir"]
         run(postgresql.tool("pgbench"), "-i", "-q", *address, "postgres")
-        output = run(postgresql.tool("pgbench"), "-c", "8", "-j", "2", "-T", str(amount(3, full=30)), *address, "postgres")
+        seconds = str(amount(3, full=30))
+        output = run(postgresql.tool("pgbench"), "-c", "8", "-j", "2", "-T", seconds, *address, "postgres")
         assert int(re.search(r"number of transactions actually processed: (\d+)", output)[1]) > 0
         assert re.search(r"number of failed transactions: 0 ", output), output
         rows = run(postgresql.tool("psql"), *address, "-At", "-c", "select count(*) from pgbench_accounts", "postgres")

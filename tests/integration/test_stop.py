@@ -9,7 +9,8 @@ import pytest
 
 import settings
 from peers import (
-    LOOPBACK, Refuser, Upstream, banner, echo, eventually, free_port, half_close, mute, receive, receive_exactly, source)
+    LOOPBACK, Refuser, Upstream, banner, echo, eventually, free_port, half_close, mute, receive, receive_exactly,
+    source)
 from settings import amount
 
 MIB = 1 << 20
@@ -139,7 +140,8 @@ def test_restart_on_the_same_port_does_not_wait_for_old_connections(balancer):
 def test_workers_share_the_choice_of_port_0(balancer):
     """All workers listen on one port, and both of two serve."""
     with Upstream(echo) as web, balancer(web, workers=2) as weir:
-        listening = [line for line in weir.sockets() if line.startswith("LISTEN") and line.split()[3].endswith(f":{weir.port}")]
+        own = f"{LOOPBACK}:{weir.port}"
+        listening = [line for line in weir.sockets() if line.split()[0] == "LISTEN" and line.split()[3] == own]
         assert len(listening) == 2, listening
         for _ in range(40):
             weir.ask()

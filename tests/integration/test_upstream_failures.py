@@ -8,8 +8,8 @@ import time
 import netns
 import settings
 from peers import (
-    Address, Refuser, Upstream, assert_prefix, assert_whole, echo, half_close, in_threads, receive, receive_exactly, reset,
-    resetter, send_data, sink)
+    Address, Refuser, Upstream, assert_prefix, assert_whole, echo, half_close, in_threads, receive, receive_exactly,
+    reset, resetter, send_data, sink)
 
 MIB = 1 << 20
 

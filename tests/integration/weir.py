@@ -72,7 +72,8 @@ class Metrics:
 
 
 class Weir:
-    def __init__(self, config, directory, *, upstreams=(), wrapper=(), env=None, nofile=None, resting=None, main="edge"):
+    def __init__(self, config, directory, *, upstreams=(), wrapper=(), env=None, nofile=None, resting=None,
+                 main="edge"):
         self.config = config
         self.directory = directory
         self.upstreams = list(upstreams)
@@ -277,8 +278,8 @@ class Weir:
 
     def check_descriptors(self):
         """Check 2: descriptors are back to the baseline, by kind."""
-        now = self.descriptors()
-        return {kind: (self.baseline[kind], now[kind]) for kind in now | self.baseline if self.baseline[kind] != now[kind]}
+        before, now = self.baseline, self.descriptors()
+        return {kind: (before[kind], now[kind]) for kind in before | now if before[kind] != now[kind]}
 
     def check_sockets(self):
         """Check 3: nothing left over, no CLOSE-WAIT."""
@@ -389,7 +390,8 @@ class Resting:
             seconds, used = time.monotonic() - since, weir.cpu_ticks() - ticks
             try:
                 allowed = IDLE_TICKS * max(1.0, seconds / IDLE_SECONDS)
-                assert settings.SLOW or used <= allowed, f"{used} ticks of CPU in {seconds:.1f} idle seconds\n{weir.state()}"
+                text = f"{used} ticks of CPU in {seconds:.1f} idle seconds\n{weir.state()}"
+                assert settings.SLOW or used <= allowed, text
                 weir.stop()
             except AssertionError as error:
                 wrong.append(f"after {name}: {error}")
