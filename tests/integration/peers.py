@@ -332,6 +332,10 @@ class Hanger:
     def address(self):
         return f"{self.host}:{self.port}"
 
+    @property
+    def fillers_addresses(self):
+        return {"%s:%d" % filler.getsockname() for filler in self.fillers}
+
     def calm(self):
         pass
 

@@ -156,9 +156,10 @@ def test_half_close_timeout_never_ends_a_transfer(balancer):
 BLACKHOLES = {"full queue": Hanger, "dead neighbour": lambda: Address(f"{netns.dead_host(2)}:7000")}
 
 
-def test_another_upstream_is_tried_at_connect_timeout(balancer, make):
+@pytest.mark.parametrize("blackhole", BLACKHOLES.values(), ids=BLACKHOLES)
+def test_another_upstream_is_tried_at_connect_timeout(balancer, blackhole):
     """R8"""
-    with make() as dead, Upstream(echo) as web:
+    with blackhole() as dead, Upstream(echo) as web:
         with balancer(dead, web, pool={"connect_timeout": "500ms"}) as weir:
             waits = []
             for _ in range(4):

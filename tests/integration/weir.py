@@ -245,7 +245,9 @@ class Weir:
         ports = {str(port) for port in self.ports.values()}
         ports |= {address.rsplit(":", 1)[1] for address in (*self.admin, *(up.address for up in self.upstreams))}
         lines = subprocess.run(["ss", "-Htan"], capture_output=True, text=True, check=True).stdout.splitlines()
-        return [line for line in lines if ports & {word.rsplit(":", 1)[-1] for word in line.split()[3:5]}]
+        own = set().union(*(getattr(upstream, "fillers_addresses", set()) for upstream in self.upstreams))
+        ends = ((line, set(line.split()[3:5])) for line in lines)
+        return [line for line, pair in ends if ports & {end.rsplit(":", 1)[-1] for end in pair} and not own & pair]
 
     # Clients
 
