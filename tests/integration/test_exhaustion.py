@@ -3,6 +3,7 @@
 
 import os
 import resource
+import signal
 import time
 
 import settings
@@ -77,7 +78,7 @@ def test_no_descriptor_for_the_upstreams_socket(balancer):
         live = weir.connect()
         ping(live)
         set_descriptor_limit(weir, highest_descriptor(weir) + 2)
-        assert receive(weir.connect()).size == 0
+        assert weir.is_cut()
         weir.wait_closed(reason="over_capacity")
         assert web.accepted == 1
         ping(live)
@@ -135,7 +136,10 @@ def test_nth_allocation_fails_under_back_pressure(balancer, tmp_path):
     with Upstream(serve) as web, balancer(web, workers=1, env=failing.env) as weir:
         for number in range(1, amount(12, full=100)):
             failing.fail(number)
-            client = weir.connect()
+            try:
+                client = weir.connect()
+            except ConnectionResetError:
+                continue  # refused for want of memory, faster than connect() returns
             weir.wait_rest()
             received = receive(client)
             failed = failing.stop()
@@ -176,10 +180,7 @@ def test_nth_allocation_fails_at_start(balancer, tmp_path):
             try:
                 eventually(lambda: weir.process.poll() is not None or weir.entries("listening"), what=weir.state)
                 untouched = failing.stop() == 0
-                if weir.process.poll() is None:
-                    eventually(lambda: weir.process.poll() is not None or weir._answers(), what=weir.state)
-                    weir.ports = {"edge": int(weir.entries("listening")[0]["address"].rsplit(":", 1)[1])}
-                    weir.signal(15)
+                weir.signal(signal.SIGTERM)
                 status = weir.wait_exit()
             finally:
                 weir.kill()

@@ -19,7 +19,7 @@ def test_bytes_and_ends_go_both_ways(balancer):
 def test_a_refused_upstream_is_passed_over_and_a_reset_is_carried_through(balancer):
     with Upstream(resetter(after=5000)) as web, Refuser() as refuser, balancer(refuser, web) as weir:
         for count in range(1, 5):
-            assert_prefix(receive(weir.connect()))
+            assert_prefix(weir.hear())
             weir.wait_closed(count, reason="upstream_reset")
 
 
@@ -28,5 +28,5 @@ def test_a_client_over_its_limit_is_refused(balancer):
         for _ in range(2):
             weir.connect().sendall(b"x")
         web.wait_active(2)
-        assert receive(weir.connect()).size == 0
+        assert weir.is_cut()
         weir.wait_closed(reason="client_limit")
