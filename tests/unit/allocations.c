@@ -28,6 +28,7 @@ static bool fails(void)
 
 WRAP(void *, malloc, (size_t size), (size), NULL)
 WRAP(void *, calloc, (size_t count, size_t size), (count, size), NULL)
+WRAP(void *, aligned_alloc, (size_t alignment, size_t size), (alignment, size), NULL)
 WRAP(void *, realloc, (void *old, size_t size), (old, size), NULL)
 WRAP(void *, reallocarray, (void *old, size_t count, size_t size), (old, count, size), NULL)
 WRAP(char *, strdup, (const char *text), (text), NULL)
