@@ -30,7 +30,8 @@ struct weir_loop_options {
     uint32_t buffer_bytes; /* size of each; 0: 16 KiB */
 };
 
-/* Makes a loop. `options` may be NULL: all defaults. May be run by another thread than the one that made it.
+/* Makes a loop. `options` may be NULL: all defaults. May be run by another thread than the one that made it, if fewer
+ * than 1,000 operations have been submitted before.
  * Returns 0, WEIR_ENOMEM, WEIR_EMFILE, or WEIR_ENOTSUP / WEIR_EACCES when the backend asked for cannot be had (AUTO
  * falls back instead); *ret_loop is untouched on failure. */
 WEIR_API WEIR_MUST_CHECK int weir_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop);
@@ -39,7 +40,8 @@ WEIR_API WEIR_MUST_CHECK int weir_loop_new(const struct weir_loop_options *optio
  * NULL. */
 WEIR_API void weir_loop_free(struct weir_loop **ploop);
 
-/* Runs turns until weir_loop_stop(). Returns 0 or the error of a kernel call that should not fail. */
+/* Runs turns until weir_loop_stop(). May be called again, by the same thread. Returns 0 or the error of a kernel call
+ * that should not fail. */
 WEIR_API WEIR_MUST_CHECK int weir_loop_run(struct weir_loop *loop);
 
 /* Makes weir_loop_run() return at the end of this turn. The loop's thread; from another one post a message that calls

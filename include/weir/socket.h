@@ -124,7 +124,7 @@ enum weir_close_mode {
 };
 
 /* Cancels what is in flight (each with its completion), closes the descriptor -> `closed`, the last one. Once only.
- * Works on a socket without descriptor too. Bytes already lent stay valid until given back. */
+ * Works on a socket without descriptor too. Nothing more is lent; what was lent before stays valid until given back. */
 WEIR_API void weir_close(struct weir_socket *socket, enum weir_close_mode mode);
 
 /* Gives a lent buffer back. Once for each loan; after the socket was closed too. The loop's thread. */
