@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config_parts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define BURST_MAX 1000000

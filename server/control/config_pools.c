@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/suggest.h"
-
 #define POOLS_MAX 1000
 #define UPSTREAMS_MAX 65536
 #define CONNECTIONS_MAX 1000000

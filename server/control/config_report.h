@@ -15,8 +15,8 @@ struct report {
     bool out_of_memory; /* of the reader too */
 };
 
-/* Whether a problem at this place would be kept: ask before working out a costly sentence. One that would not is counted
- * and done with. */
+/* Whether a problem at this place would be kept: ask before working out a costly sentence. One that would not is
+ * counted and done with. */
 bool report_wants(struct report *report, struct position at);
 
 void report_add(struct report *report, struct position at, const char *format, ...)

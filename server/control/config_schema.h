@@ -54,7 +54,7 @@ struct field {
     size_t offset;    /* of the slot in the section's struct */
     uint64_t min, max;
     const struct word *words;
-    const struct section *section; /* of a mapping, or of a list's entries */
+    const struct section *section; /* of a mapping */
     const char *add;               /* required: what to add when it is missing */
     const char *only;              /* not yet supported, but this value says so too */
     const char *until;             /* not yet supported: a sentence about it */

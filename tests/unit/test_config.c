@@ -285,6 +285,18 @@ static void what_changes_nothing_is_accepted_where_it_is_not_yet_supported(void 
     snapshot_free(&snapshot);
 }
 
+static void several_listeners_may_ask_for_any_free_port(void **state)
+{
+    struct snapshot *snapshot = good("listeners:\n"
+                                     "  - { name: a, address: 127.0.0.1:0, pool: web }\n"
+                                     "  - { name: b, address: 127.0.0.1:0, pool: web }\n"
+                                     "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:7000 }] }]\n");
+    (void)state;
+
+    assert_int_equal(snapshot->listener_count, 2);
+    snapshot_free(&snapshot);
+}
+
 static void a_byte_order_mark_and_windows_line_ends_are_harmless(void **state)
 {
     struct snapshot *snapshot = good("\xef\xbb\xbf"
@@ -421,6 +433,7 @@ int main(void)
         cmocka_unit_test(networks_policy_and_expectations_are_read),
         cmocka_unit_test(an_empty_policy_is_a_policy),
         cmocka_unit_test(what_changes_nothing_is_accepted_where_it_is_not_yet_supported),
+        cmocka_unit_test(several_listeners_may_ask_for_any_free_port),
         cmocka_unit_test(a_byte_order_mark_and_windows_line_ends_are_harmless),
         cmocka_unit_test(a_socket_is_relative_to_the_file),
         cmocka_unit_test(of_very_many_errors_the_first_hundred_are_told_and_the_rest_counted),
