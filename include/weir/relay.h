@@ -19,7 +19,12 @@ WEIR_BEGIN_C
  * through as a half-close. */
 
 enum weir_relay_end {
-    WEIR_RELAY_DONE,               /* both directions ended cleanly */
+    WEIR_RELAY_DONE,             /* both directions ended cleanly */
+    WEIR_RELAY_CLIENT_TRUNCATED, /* the client's bytes ended without the end that its filter knows (TLS: no
+                                    close_notify) */
+    WEIR_RELAY_UPSTREAM_TRUNCATED,
+    WEIR_RELAY_CLIENT_CORRUPT, /* the client's filter could make no sense of its bytes */
+    WEIR_RELAY_UPSTREAM_CORRUPT,
     WEIR_RELAY_CLIENT_RESET,       /* the client's connection broke */
     WEIR_RELAY_UPSTREAM_RESET,     /* the upstream's connection broke */
     WEIR_RELAY_IDLE_TIMEOUT,       /* no byte in either direction for idle_timeout */
@@ -31,6 +36,44 @@ enum weir_relay_end {
 struct weir_relay_budget {
     size_t limit; /* bytes */
     size_t used;
+};
+
+/* Where a filter puts bytes: the queue towards one side of a relay, or a caller's own. */
+struct weir_sink {
+    /* Room for at least 1 byte, of *ret_room bytes; NULL when out of memory. Stays valid until the next call. */
+    uint8_t *(*reserve)(struct weir_sink *sink, uint32_t *ret_room);
+    /* The first `size` bytes of the room are filled. Returns 0 or WEIR_ENOMEM. */
+    int (*commit)(struct weir_sink *sink, uint32_t size);
+};
+
+/* Copies bytes into a sink. Returns 0 or WEIR_ENOMEM. */
+WEIR_API WEIR_MUST_CHECK int weir_sink_put(struct weir_sink *sink, const void *data, uint32_t size);
+
+/* What stands between a socket and the relay when bytes do not cross it as they are (TLS). A filter does no I/O: bytes
+ * go in, bytes come out. Embedded in what it belongs to; the loop's thread. */
+struct weir_filter {
+    const struct weir_filter_ops *ops;
+};
+
+enum weir_filter_result {
+    WEIR_FILTER_OK = 0,
+    WEIR_FILTER_ENDED = 1, /* decode: the peer has ended its side cleanly; what came before was put out */
+    WEIR_FILTER_CORRUPT = -1,
+    WEIR_FILTER_NO_MEMORY = -2,
+};
+
+struct weir_filter_ops {
+    /* Bytes that came from the side's socket (size 0: only what is inside already). All plain bytes in them go to
+     * `plain`; what the peer must be answered goes to `back`. */
+    enum weir_filter_result (*decode)(struct weir_filter *filter, const uint8_t *data, uint32_t size,
+                                      struct weir_sink *plain, struct weir_sink *back);
+    /* Plain bytes for the side: as they go over its socket, into `out`. */
+    enum weir_filter_result (*encode)(struct weir_filter *filter, const uint8_t *data, uint32_t size,
+                                      struct weir_sink *out);
+    /* No more plain bytes for the side. */
+    enum weir_filter_result (*encode_end)(struct weir_filter *filter, struct weir_sink *out);
+    /* Nothing has come or gone for a while: give back memory that can be had again. May be NULL. */
+    void (*rest)(struct weir_filter *filter);
 };
 
 struct weir_relay_options {
