@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <weir/relay.h>
+#include "relay.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <weir/errors.h>
 
 #include "io/backend.h"
 
-/* The overflow is a list of chunks, so that bytes never move while a send reads them. */
-#define CHUNK_BYTES (16u << 10)
 #define OVERFLOW_BYTES_DEFAULT (64u << 10)
-
-struct weir_relay_chunk {
-    struct weir_relay_chunk *next;
-    uint32_t head, tail; /* head <= tail <= CHUNK_BYTES: what waits */
-    uint8_t bytes[CHUNK_BYTES];
-};
-
-static enum weir_relay_side other(enum weir_relay_side side)
-{
-    return side == WEIR_RELAY_CLIENT ? WEIR_RELAY_UPSTREAM : WEIR_RELAY_CLIENT;
-}
+/* What a peer that does not read may make its filter answer. */
+#define ANSWERS_BYTES_MAX (64u << 10)
+/* Silence after which filters give back memory. */
+#define REST_NS (UINT64_C(5) * 1000000000)
 
 static void end(struct weir_relay *relay, enum weir_relay_end reason)
 {
@@ -45,104 +34,51 @@ static uint64_t timeout_of(const struct weir_relay *relay)
     return half != 0 && (idle == 0 || half < idle) ? half : idle;
 }
 
+static bool may_rest(const struct weir_relay *relay)
+{
+    return !relay->rested && (relay->filters[0] != NULL || relay->filters[1] != NULL);
+}
+
 /* Bytes only note the time; the timer, when it fires, finds out how much is left. */
 static void watch_time(struct weir_relay *relay)
 {
     uint64_t timeout = timeout_of(relay);
+    if (may_rest(relay) && (timeout == 0 || timeout > REST_NS))
+        timeout = REST_NS;
     if (timeout != 0)
         weir_timer_set(relay->loop, &relay->timer, relay->last_byte_ns + timeout);
+}
+
+static void note_byte(struct weir_relay *relay)
+{
+    relay->last_byte_ns = weir_loop_now(relay->loop);
+    if (!relay->rested)
+        return;
+    relay->rested = false;
+    watch_time(relay);
+}
+
+static void rest(struct weir_relay *relay)
+{
+    relay->rested = true;
+    for (unsigned side = 0; side < 2; side++) {
+        struct weir_filter *filter = relay->filters[side];
+        if (filter != NULL && filter->ops->rest != NULL)
+            filter->ops->rest(filter);
+    }
 }
 
 static void time_passed(struct weir_timer *timer)
 {
     struct weir_relay *relay = (struct weir_relay *)((char *)timer - offsetof(struct weir_relay, timer));
-    uint64_t timeout = timeout_of(relay);
-    if (weir_loop_now(relay->loop) - relay->last_byte_ns < timeout)
+    uint64_t timeout = timeout_of(relay), silent_ns = weir_loop_now(relay->loop) - relay->last_byte_ns;
+    if (may_rest(relay) && silent_ns >= REST_NS)
+        rest(relay);
+    if (timeout == 0 || silent_ns < timeout)
         watch_time(relay);
     else
         end(relay,
             timeout == relay->options->idle_timeout_ns ? WEIR_RELAY_IDLE_TIMEOUT : WEIR_RELAY_HALF_CLOSE_TIMEOUT);
-}
-
-/* Overflow */
-
-static struct weir_relay_chunk *add_chunk(struct weir_relay *relay, struct weir_relay_direction *direction)
-{
-    struct weir_relay_budget *budget = relay->options->budget;
-    if (budget != NULL && budget->limit - budget->used < sizeof(struct weir_relay_chunk))
-        return NULL;
-    struct weir_relay_chunk *chunk = malloc(sizeof *chunk);
-    if (chunk == NULL)
-        return NULL;
-    if (budget != NULL)
-        budget->used += sizeof *chunk;
-    chunk->next = NULL;
-    chunk->head = chunk->tail = 0;
-    if (direction->overflow == NULL)
-        direction->overflow = chunk;
-    else
-        direction->last_chunk->next = chunk;
-    direction->last_chunk = chunk;
-    return chunk;
-}
-
-static void drop_chunk(struct weir_relay *relay, struct weir_relay_direction *direction)
-{
-    struct weir_relay_chunk *chunk = direction->overflow;
-    direction->overflow = chunk->next;
-    if (relay->options->budget != NULL)
-        relay->options->budget->used -= sizeof *chunk;
-    free(chunk);
-}
-
-static bool keep(struct weir_relay *relay, struct weir_relay_direction *direction, const uint8_t *data, uint32_t size)
-{
-    direction->overflow_size += size;
-    while (size > 0) {
-        struct weir_relay_chunk *chunk = direction->overflow != NULL ? direction->last_chunk : NULL;
-        if (chunk == NULL || chunk->tail == CHUNK_BYTES)
-            chunk = add_chunk(relay, direction);
-        if (chunk == NULL)
-            return false;
-        uint32_t part = size < CHUNK_BYTES - chunk->tail ? size : CHUNK_BYTES - chunk->tail;
-        memcpy(chunk->bytes + chunk->tail, data, part);
-        chunk->tail += part;
-        data += part;
-        size -= part;
-    }
-    return true;
-}
-
-/* Loans */
-
-static void add_loan(struct weir_relay_direction *direction, struct weir_loan *loan)
-{
-    loan->next = NULL;
-    if (direction->loans == NULL)
-        direction->loans = loan;
-    else
-        direction->last_loan->next = loan;
-    direction->last_loan = loan;
-}
-
-static void drop_loan(struct weir_relay *relay, struct weir_relay_direction *direction)
-{
-    struct weir_loan *loan = direction->loans;
-    direction->loans = loan->next;
-    direction->loan_sent = 0;
-    weir_loan_return(relay->loop, loan);
-}
-
-/* The kernel takes no more: the loans go back to the pool, their bytes wait in the overflow. */
-static bool spill(struct weir_relay *relay, struct weir_relay_direction *direction)
-{
-    bool kept = true;
-    while (direction->loans != NULL) {
-        struct weir_loan *loan = direction->loans;
-        kept = kept && keep(relay, direction, loan->data + direction->loan_sent, loan->size - direction->loan_sent);
-        drop_loan(relay, direction);
-    }
-    return kept;
 }
 
 /* Back-pressure */
@@ -184,9 +120,19 @@ static void rest_or_resume(struct weir_relay *relay, enum weir_relay_side from)
 static void finish(struct weir_relay *relay, enum weir_relay_side from)
 {
     relay->direction[from].finished = true;
-    weir_shutdown(relay->sockets[other(from)]);
-    if (relay->direction[other(from)].finished)
+    weir_shutdown(relay->sockets[relay_other(from)]);
+    if (relay->direction[relay_other(from)].finished)
         end(relay, WEIR_RELAY_DONE);
+}
+
+static void all_sent(struct weir_relay *relay, enum weir_relay_side from)
+{
+    struct weir_relay_direction *direction = &relay->direction[from];
+    direction->answers = 0;
+    if (direction->truncated)
+        end(relay, from == WEIR_RELAY_CLIENT ? WEIR_RELAY_CLIENT_TRUNCATED : WEIR_RELAY_UPSTREAM_TRUNCATED);
+    else if (direction->ended)
+        finish(relay, from);
 }
 
 static void send_next(struct weir_relay *relay, enum weir_relay_side from)
@@ -194,25 +140,16 @@ static void send_next(struct weir_relay *relay, enum weir_relay_side from)
     struct weir_relay_direction *direction = &relay->direction[from];
     const struct weir_relay_chunk *chunk = direction->overflow;
     const struct weir_loan *loan = direction->loans;
-    struct weir_socket *destination = relay->sockets[other(from)];
-    if (direction->sending)
+    struct weir_socket *destination = relay->sockets[relay_other(from)];
+    if (direction->sending || direction->finished)
         return;
     direction->sending = chunk != NULL || loan != NULL;
     if (chunk != NULL)
         weir_send(destination, chunk->bytes + chunk->head, chunk->tail - chunk->head, WEIR_SEND_WAIT);
     else if (loan != NULL)
         weir_send(destination, loan->data + direction->loan_sent, loan->size - direction->loan_sent, WEIR_SEND_NOW);
-    else if (direction->ended && !direction->finished)
-        finish(relay, from);
-}
-
-static void count_sent(struct weir_relay *relay, enum weir_relay_side from, uint32_t size)
-{
-    uint64_t *totals = relay->options->totals;
-    relay->direction[from].bytes += size;
-    relay->last_byte_ns = weir_loop_now(relay->loop);
-    if (totals != NULL)
-        __atomic_store_n(&totals[from], totals[from] + size, __ATOMIC_RELAXED);
+    else
+        all_sent(relay, from);
 }
 
 static void sent_overflow(struct weir_relay *relay, struct weir_relay_direction *direction, uint32_t size)
@@ -222,7 +159,7 @@ static void sent_overflow(struct weir_relay *relay, struct weir_relay_direction 
     direction->overflow_size -= size;
     assert(chunk->head <= chunk->tail);
     if (chunk->head == chunk->tail)
-        drop_chunk(relay, direction);
+        relay_drop_chunk(relay, direction);
 }
 
 /* Returns false when what is left could not be kept. */
@@ -231,8 +168,8 @@ static bool sent_loan(struct weir_relay *relay, struct weir_relay_direction *dir
     direction->loan_sent += size;
     assert(direction->loan_sent <= direction->loans->size);
     if (direction->loan_sent < direction->loans->size)
-        return spill(relay, direction);
-    drop_loan(relay, direction);
+        return relay_spill(relay, direction);
+    relay_drop_loan(relay, direction);
     return true;
 }
 
@@ -241,12 +178,14 @@ static void sent(struct weir_relay *relay, enum weir_relay_side from, int status
     struct weir_relay_direction *direction = &relay->direction[from];
     direction->sending = false;
     if (status < 0 && status != WEIR_EAGAIN) {
-        end_broken(relay, other(from));
+        end_broken(relay, relay_other(from));
         return;
     }
     uint32_t size = status > 0 ? (uint32_t)status : 0;
     bool kept = true;
-    count_sent(relay, from, size);
+    note_byte(relay);
+    if (!relay_is_filtered(relay))
+        relay_count(relay, from, size);
     if (direction->overflow != NULL)
         sent_overflow(relay, direction, size);
     else
@@ -261,17 +200,73 @@ static void sent(struct weir_relay *relay, enum weir_relay_side from, int status
 
 /* Receiving */
 
-static void received_bytes(struct weir_relay *relay, enum weir_relay_side from, struct weir_loan *loan)
+/* The source has sent its last byte; its destination hears of it when all before has gone out. */
+static void source_ended(struct weir_relay *relay, enum weir_relay_side from)
 {
     struct weir_relay_direction *direction = &relay->direction[from];
-    relay->last_byte_ns = weir_loop_now(relay->loop);
-    add_loan(direction, loan);
-    if (direction->overflow != NULL && !spill(relay, direction)) {
+    direction->ended = true;
+    note_byte(relay);
+    watch_time(relay);
+    watch_side(relay, from);
+    if (!direction->truncated && relay_filter_end(relay, from) != WEIR_FILTER_OK)
+        end(relay, WEIR_RELAY_OUT_OF_MEMORY);
+    else
+        send_next(relay, from);
+}
+
+static void filtered_bytes(struct weir_relay *relay, enum weir_relay_side from, const uint8_t *data, uint32_t size)
+{
+    enum weir_filter_result result = relay_filter(relay, from, data, size);
+    if (result == WEIR_FILTER_NO_MEMORY) {
+        end(relay, WEIR_RELAY_OUT_OF_MEMORY);
+        return;
+    }
+    if (result == WEIR_FILTER_CORRUPT || relay->direction[relay_other(from)].answers > ANSWERS_BYTES_MAX) {
+        end(relay, from == WEIR_RELAY_CLIENT ? WEIR_RELAY_CLIENT_CORRUPT : WEIR_RELAY_UPSTREAM_CORRUPT);
+        return;
+    }
+    if (relay->direction[relay_other(from)].answers > 0)
+        send_next(relay, relay_other(from));
+    if (result == WEIR_FILTER_ENDED) {
+        weir_recv_stop(relay->sockets[from]);
+        source_ended(relay, from);
+    } else {
+        rest_or_resume(relay, from);
+        send_next(relay, from);
+    }
+}
+
+static void plain_bytes(struct weir_relay *relay, enum weir_relay_side from, struct weir_loan *loan)
+{
+    struct weir_relay_direction *direction = &relay->direction[from];
+    relay_add_loan(direction, loan);
+    if (direction->overflow != NULL && !relay_spill(relay, direction)) {
         end(relay, WEIR_RELAY_OUT_OF_MEMORY);
         return;
     }
     rest_or_resume(relay, from);
     send_next(relay, from);
+}
+
+static void received_bytes(struct weir_relay *relay, enum weir_relay_side from, struct weir_loan *loan)
+{
+    note_byte(relay);
+    if (!relay_is_filtered(relay)) {
+        plain_bytes(relay, from, loan);
+        return;
+    }
+    bool means_nothing = relay->direction[from].ended; /* it stands behind the filter's end */
+    if (!means_nothing)
+        filtered_bytes(relay, from, loan->data, loan->size);
+    weir_loan_return(relay->loop, loan);
+}
+
+void weir_relay_feed(struct weir_relay *relay, enum weir_relay_side side, struct weir_loan *loan)
+{
+    if (loan != NULL)
+        received_bytes(relay, side, loan);
+    else if (!relay->direction[side].ended)
+        filtered_bytes(relay, side, NULL, 0);
 }
 
 static void received_last(struct weir_relay *relay, enum weir_relay_side from, int status)
@@ -282,12 +277,9 @@ static void received_last(struct weir_relay *relay, enum weir_relay_side from, i
         rest_or_resume(relay, from);
     } else if (status < 0) {
         end_broken(relay, from);
-    } else {
-        direction->ended = true;
-        relay->last_byte_ns = weir_loop_now(relay->loop);
-        watch_time(relay);
-        watch_side(relay, from);
-        send_next(relay, from);
+    } else if (!direction->ended) {
+        direction->truncated = relay->filters[from] != NULL;
+        source_ended(relay, from);
     }
 }
 
@@ -310,7 +302,7 @@ static void socket_received(struct weir_socket *socket, int status, struct weir_
 static void socket_sent(struct weir_socket *socket, int status)
 {
     struct weir_relay *relay = socket->owner;
-    sent(relay, other(side_of(relay, socket)), status);
+    sent(relay, relay_other(side_of(relay, socket)), status);
 }
 
 static void socket_noticed(struct weir_socket *socket, int status)
@@ -367,9 +359,9 @@ void weir_relay_release(struct weir_relay *relay)
     for (unsigned side = 0; side < 2; side++) {
         struct weir_relay_direction *direction = &relay->direction[side];
         while (direction->loans != NULL)
-            drop_loan(relay, direction);
+            relay_drop_loan(relay, direction);
         while (direction->overflow != NULL)
-            drop_chunk(relay, direction);
+            relay_drop_chunk(relay, direction);
     }
     relay->loop = NULL;
 }

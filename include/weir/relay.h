@@ -89,12 +89,14 @@ enum weir_relay_side { WEIR_RELAY_CLIENT, WEIR_RELAY_UPSTREAM };
 
 /* One direction: from a side to the other. Private, but for `bytes`. */
 struct weir_relay_direction {
-    uint64_t bytes; /* taken by the kernel of the receiving side */
+    uint64_t bytes; /* plain ones: taken by the kernel of the receiving side, or by its filter */
     struct weir_loan *loans, *last_loan;
     struct weir_relay_chunk *overflow, *last_chunk;
     uint32_t overflow_size; /* bytes that wait in it */
     uint32_t loan_sent;     /* of the first loan */
+    uint32_t answers;       /* bytes in it that a filter had to answer with */
     bool ended;             /* the source has sent its last byte */
+    bool truncated;         /* ... which its filter did not expect */
     bool finished;          /* ... and the destination was told */
     bool sending;
     bool receiving;
@@ -103,7 +105,8 @@ struct weir_relay_direction {
 
 /* Embedded in a connection. Zero it at birth. */
 struct weir_relay {
-    struct weir_socket *sockets[2];           /* by side; private from here on, but for direction[].bytes */
+    struct weir_filter *filters[2]; /* by side; set before the start; NULL: bytes cross the socket as they are */
+    struct weir_socket *sockets[2]; /* by side; private from here on, but for direction[].bytes */
     struct weir_relay_direction direction[2]; /* by the side that the bytes come from */
     struct weir_timer timer;
     struct weir_loop *loop;
@@ -111,6 +114,7 @@ struct weir_relay {
     void (*ended)(struct weir_relay *relay, enum weir_relay_end end);
     uint64_t last_byte_ns;
     uint8_t watching; /* one bit for each side */
+    bool rested;      /* the filters have given back what they could */
 };
 
 /* Starts relaying between two sockets that are connected and have nothing in flight but, at most, a watch. The relay
@@ -121,6 +125,10 @@ struct weir_relay {
 WEIR_API void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct weir_socket *client,
                                struct weir_socket *upstream, const struct weir_relay_options *options,
                                void (*ended)(struct weir_relay *relay, enum weir_relay_end end));
+
+/* Hands over what arrived before the start: bytes lent by that side's socket (the relay's from now on), or NULL: only
+ * what its filter holds inside. After the start, in the order of arrival. May call `ended`. */
+WEIR_API void weir_relay_feed(struct weir_relay *relay, enum weir_relay_side side, struct weir_loan *loan);
 
 /* Stops for a reason of the caller's own: `ended` will not be called. Close the sockets next. */
 WEIR_API void weir_relay_stop(struct weir_relay *relay);

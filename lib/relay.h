@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include <weir/relay.h>
+
+/* The parts of the relay: relay.c moves bytes and ends, relay_queue.c keeps what waits, relay_filter.c takes bytes
+ * through filters. */
+
+/* The overflow is a list of chunks, so that bytes never move while a send reads them. */
+#define RELAY_CHUNK_BYTES (16u << 10)
+
+struct weir_relay_chunk {
+    struct weir_relay_chunk *next;
+    uint32_t head, tail; /* head <= tail <= RELAY_CHUNK_BYTES: what waits */
+    uint8_t bytes[RELAY_CHUNK_BYTES];
+};
+
+static inline enum weir_relay_side relay_other(enum weir_relay_side side)
+{
+    return side == WEIR_RELAY_CLIENT ? WEIR_RELAY_UPSTREAM : WEIR_RELAY_CLIENT;
+}
+
+static inline bool relay_is_filtered(const struct weir_relay *relay)
+{
+    return relay->filters[WEIR_RELAY_CLIENT] != NULL || relay->filters[WEIR_RELAY_UPSTREAM] != NULL;
+}
+
+/* Counts plain bytes of a direction. */
+void relay_count(struct weir_relay *relay, enum weir_relay_side from, uint32_t size);
+
+/* A chunk at the end of the overflow with some room; NULL: no memory, or the budget is used up. */
+struct weir_relay_chunk *relay_chunk_with_room(struct weir_relay *relay, struct weir_relay_direction *direction);
+void relay_drop_chunk(struct weir_relay *relay, struct weir_relay_direction *direction);
+
+void relay_add_loan(struct weir_relay_direction *direction, struct weir_loan *loan);
+void relay_drop_loan(struct weir_relay *relay, struct weir_relay_direction *direction);
+
+/* The kernel takes no more: the loans go back to the pool, their bytes wait in the overflow. Returns false when it
+ * could not take them all. */
+bool relay_spill(struct weir_relay *relay, struct weir_relay_direction *direction);
+
+/* Takes bytes from a side's socket (size 0: what its filter holds) through the filters of both sides, into the queues.
+ */
+enum weir_filter_result relay_filter(struct weir_relay *relay, enum weir_relay_side from, const uint8_t *data,
+                                     uint32_t size);
+
+/* The source has ended: its destination's filter puts its own end into the queue. */
+enum weir_filter_result relay_filter_end(struct weir_relay *relay, enum weir_relay_side from);
+
+#endif
