@@ -146,6 +146,7 @@ static struct snapshot *new_snapshot(const char *path)
         return NULL;
     snapshot->settings = (struct settings){
         .io = WEIR_BACKEND_AUTO,
+        .max_handshakes = 1024,
         .drain_timeout_ns = 5 * NS_PER_MINUTE,
         .log_format = LOG_FORMAT_AUTO,
         .log_level = LOG_LEVEL_INFO,

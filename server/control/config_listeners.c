@@ -44,7 +44,8 @@ static const struct listener_draft new_listener = {
     .listener = { .pool = ANY_INDEX,
                   .keepalive_s = 60,
                   .idle_timeout_ns = NS_PER_HOUR,
-                  .half_close_timeout_ns = 60 * NS_PER_S },
+                  .half_close_timeout_ns = 60 * NS_PER_S,
+                  .handshake_timeout_ns = 10 * NS_PER_S },
 };
 
 static void take_name(struct reader *reader, uint32_t i)

@@ -17,7 +17,7 @@ static const struct reach *reach_of(const struct snapshot *snapshot, uint32_t cl
 }
 
 /* The name that an unknown address goes by. Whoever has one IPv6 address has its whole /64. */
-static void name_of_address(const struct weir_address *address, char *name, size_t size)
+static uint32_t name_of_address(const struct weir_address *address, char *name, size_t size)
 {
     char host[WEIR_ADDRESS_TEXT_MAX];
     struct weir_address own = address_unmapped(address);
@@ -25,7 +25,7 @@ static void name_of_address(const struct weir_address *address, char *name, size
     if (v6)
         memset(&own.u.v6.sin6_addr.s6_addr[8], 0, 8);
     weir_address_format_host(&own, host, sizeof host);
-    snprintf(name, size, "%s%s", host, v6 ? "/64" : "");
+    return (uint32_t)snprintf(name, size, "%s%s", host, v6 ? "/64" : "");
 }
 
 static void identify(const struct snapshot *snapshot, uint32_t client, const struct identity *identity,
@@ -35,12 +35,13 @@ static void identify(const struct snapshot *snapshot, uint32_t client, const str
         decision->client = NULL;
         decision->limits = &snapshot->default_limits;
         decision->counters = snapshot->other;
-        name_of_address(&identity->address, decision->name, sizeof decision->name);
+        decision->name_size = name_of_address(&identity->address, decision->name, sizeof decision->name);
     } else {
         decision->client = &snapshot->clients[client];
         decision->limits = &decision->client->limits;
         decision->counters = decision->client->counters;
         memcpy(decision->name, decision->client->name, sizeof decision->client->name);
+        decision->name_size = (uint32_t)strlen(decision->name);
     }
 }
 

@@ -2,19 +2,17 @@
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
 
+#include "../base/identity.h"
 #include "snapshot.h"
-
-/* Who is calling, as far as the listener can know it. */
-struct identity {
-    struct weir_address address; /* of the peer */
-};
 
 /* What was decided, and enough to say why. Pointers lead into the snapshot. */
 struct decision {
     enum close_reason refusal;   /* CLOSE_NONE: go on; CLOSE_UNKNOWN_CLIENT or CLOSE_NOT_AUTHORIZED */
     const struct client *client; /* NULL: unknown */
-    char name[WEIR_CLIENT_NAME_MAX +
-              1]; /* of the client: configured name, or the identity that an unknown one goes by */
+    /* Of the client: its configured name, or the identity that an unknown one goes by ("192.0.2.1",
+     * "uri:spiffe://example.com/eve"): any bytes, and a NUL behind them. */
+    char name[WEIR_CLIENT_NAME_MAX + 1];
+    uint32_t name_size;
     const struct weir_limits *limits;
     struct client_counters *counters;
     struct weir_set *set;    /* what it may reach behind this listener; NULL when refused */

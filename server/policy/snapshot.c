@@ -95,11 +95,19 @@ static void free_upstreams(struct snapshot *snapshot)
     free(snapshot->upstreams);
 }
 
+static void free_tls(const struct snapshot *snapshot, struct tls_settings **psettings, struct tls_material **pmaterial)
+{
+    tls_settings_free(psettings);
+    if (*pmaterial != NULL)
+        snapshot->material_unref(pmaterial);
+}
+
 static void free_pools(struct snapshot *snapshot)
 {
     for (uint32_t i = 0; i < snapshot->pool_count; i++) {
         struct pool *pool = &snapshot->pools[i];
         weir_pool_free(&pool->balancing);
+        free_tls(snapshot, &pool->tls, &pool->material);
         free(pool->slots);
         free(pool->places);
     }
@@ -108,8 +116,11 @@ static void free_pools(struct snapshot *snapshot)
 
 static void free_listeners(struct snapshot *snapshot)
 {
-    for (uint32_t i = 0; i < snapshot->listener_count; i++)
-        free(snapshot->listeners[i].slots);
+    for (uint32_t i = 0; i < snapshot->listener_count; i++) {
+        struct listener *listener = &snapshot->listeners[i];
+        free_tls(snapshot, &listener->tls, &listener->material);
+        free(listener->slots);
+    }
     free(snapshot->listeners);
 }
 
@@ -120,6 +131,9 @@ static void free_clients(struct snapshot *snapshot)
         free(snapshot->clients[i].counters);
     }
     free(snapshot->clients);
+    for (uint32_t i = 0; i < snapshot->identity_count; i++)
+        free((char *)snapshot->identities[i].name.bytes);
+    free(snapshot->identities);
     free(snapshot->networks);
     free(snapshot->other);
 }
@@ -131,6 +145,8 @@ static void free_policy(struct snapshot *snapshot)
         free(snapshot->rules[i].targets);
     }
     free(snapshot->rules);
+    for (uint32_t i = 0; i < snapshot->expectation_count; i++)
+        free((char *)snapshot->expectations[i].name.bytes);
     free(snapshot->expectations);
 }
 

@@ -11,7 +11,9 @@
 #include <weir/pool.h>
 
 #include "../base/counters.h"
+#include "../base/identity.h"
 #include "../base/log.h"
+#include "../base/tls_settings.h"
 
 /* Everything from one configuration file: immutable once bound. The reader (control/config.h) fills it in;
  * snapshot_bind() resolves it: pools, allowed sets, client records, counters. Arrays are owned by the snapshot;
@@ -27,7 +29,9 @@ struct position {
 struct settings {
     uint32_t workers; /* 0: auto */
     enum weir_backend io;
-    uint32_t max_connections; /* 0: what the descriptors allow */
+    uint32_t max_connections;           /* 0: what the descriptors allow */
+    uint32_t max_handshakes;            /* in flight per worker */
+    uint32_t max_handshakes_per_source; /* 0: no bound */
     uint64_t drain_timeout_ns;
     enum log_format log_format;
     enum log_level log_level;
@@ -43,7 +47,10 @@ struct listener {
     struct weir_address address;
     uint32_t pool;
     uint64_t idle_timeout_ns, half_close_timeout_ns;
+    uint64_t handshake_timeout_ns;
     uint32_t keepalive_s;
+    struct tls_settings *tls;      /* NULL: plain */
+    struct tls_material *material; /* of the same; the listener's own reference */
     struct position at;
     struct listener_slot *slots; /* bound; one for each worker */
 };
@@ -80,6 +87,8 @@ struct pool {
     uint64_t connect_timeout_ns;
     uint32_t retries;
     struct health_settings health;
+    struct tls_settings *tls;      /* NULL: plain to the upstreams */
+    struct tls_material *material; /* of the same; the pool's own reference */
     struct position at;
     struct weir_pool *balancing; /* bound */
     struct pool_slot *slots;     /* bound */
@@ -91,7 +100,15 @@ struct network {
     struct weir_address base; /* host bits zero, IPv4 never mapped */
     uint8_t prefix;
     uint32_t client;
+    struct position at;
     uint32_t shorter; /* bound: index of the first network with a shorter prefix */
+};
+
+/* What certificates of a client say: `dns:`, `uri:`, `email:`, `cn:`, `sha256:` */
+struct client_identity {
+    struct identity_name name; /* a pattern, in lower case where case does not matter; owns its bytes */
+    uint32_t client;
+    struct position at;
 };
 
 struct client {
@@ -116,8 +133,10 @@ struct rule {
 };
 
 struct expectation {
-    bool any_client; /* "*": an unknown client */
-    uint32_t client; /* or ANY_INDEX: by address */
+    bool any_client;           /* "*": an unknown client */
+    uint32_t client;           /* or ANY_INDEX: by name or address */
+    bool has_name;             /* a certificate with this name and no other */
+    struct identity_name name; /* owns its bytes */
     struct weir_address address;
     bool can;
     uint32_t pool, place; /* place ANY_INDEX: at least one / none of the pool */
@@ -132,6 +151,8 @@ struct reach {
 
 struct snapshot {
     char *path; /* of the file, for messages */
+    /* Gives back a listener's or pool's material, which is nothing to this layer; set where there is any. */
+    void (*material_unref)(struct tls_material **pmaterial);
     struct settings settings;
     struct listener *listeners;
     uint32_t listener_count;
@@ -143,6 +164,8 @@ struct snapshot {
     uint32_t client_count;
     struct network *networks; /* sorted by snapshot_bind() for look-up */
     uint32_t network_count;
+    struct client_identity *identities; /* likewise */
+    uint32_t identity_count;
     struct weir_limits default_limits; /* of unknown clients */
     bool has_policy;
     struct rule *rules;

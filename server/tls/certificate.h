@@ -2,7 +2,7 @@
 #ifndef TLS_CERTIFICATE_H
 #define TLS_CERTIFICATE_H
 
-#include "../policy/identity.h"
+#include "../base/identity.h"
 #include "material.h"
 
 /* What a certificate says of its owner, copied out: names by kind, in order. */

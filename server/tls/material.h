@@ -2,8 +2,9 @@
 #ifndef TLS_MATERIAL_H
 #define TLS_MATERIAL_H
 
-#include <stdbool.h>
 #include <stdint.h>
+
+#include "../base/tls_settings.h"
 
 /* The files of one TLS block (a listener's or a pool's), read and checked once: certificate chain, key, CA, CRL.
  * Immutable; shared by the contexts of all workers; reference-counted. Control thread, but for tls_material_ref() and
@@ -14,24 +15,6 @@ enum tls_role {
     TLS_SERVER, /* a listener: verifies clients */
     TLS_CLIENT, /* a pool: verifies upstreams */
 };
-
-/* What a configuration's `tls` block says. Paths are absolute or relative to the working directory. */
-struct tls_settings {
-    char *certificate, *key; /* a pool may have neither */
-    char *ca;                /* client_ca of a listener, ca of a pool; NULL: clients are anonymous (listeners only) */
-    char *crl;               /* NULL: none is configured */
-    bool tls_1_2;            /* min_version "1.2" */
-    char **alpn;             /* protocol names */
-    uint32_t alpn_count;
-    struct tls_name {
-        int kind; /* enum identity_kind (dns, uri), or TLS_NAME_IP */
-        char *text;
-        uint32_t size;
-    } * verify; /* pools: any one suffices; none: ip: of the address */
-    uint32_t verify_count;
-};
-
-#define TLS_NAME_IP 100
 
 /* Which of the settings an error or warning is about, so that the configuration can name its place. */
 enum tls_setting { TLS_SETTING_CERTIFICATE, TLS_SETTING_KEY, TLS_SETTING_CA, TLS_SETTING_CRL, TLS_SETTING_ALPN };

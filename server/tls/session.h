@@ -4,7 +4,7 @@
 
 #include <weir/relay.h>
 
-#include "../policy/identity.h"
+#include "../base/identity.h"
 #include "context.h"
 
 /* One TLS connection over bytes: no socket inside. After the handshake it is a filter for a relay. The loop's thread.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef POLICY_IDENTITY_H
-#define POLICY_IDENTITY_H
+#ifndef BASE_IDENTITY_H
+#define BASE_IDENTITY_H
 
 #include <stdbool.h>
 #include <stdint.h>
