@@ -11,10 +11,10 @@
  */
 struct tls_session;
 
-/* `server_name`: for TLS_CLIENT, the SNI to send, or NULL; `address`: for TLS_CLIENT, of the upstream, for the default
- * of `verify`. Returns 0 or WEIR_ENOMEM. */
-int tls_session_new(struct tls_context *context, const char *server_name, const struct weir_address *address,
-                    struct tls_session **ret_session);
+/* `address`: for TLS_CLIENT, of the upstream, for the default of `verify`; else NULL. A client sends the first dns: of
+ * `verify` as SNI. Returns 0 or WEIR_ENOMEM. */
+WEIR_MUST_CHECK int tls_session_new(struct tls_context *context, const struct weir_address *address,
+                                    struct tls_session **ret_session);
 /* Accepts NULL. */
 void tls_session_free(struct tls_session **psession);
 
@@ -24,9 +24,9 @@ enum tls_progress {
     TLS_FAILED,      /* tls_session_failure() says why; what is in `out` (an alert) should still be sent */
 };
 
-/* Takes a step of the handshake: `data` (size 0 for the first step of a client) goes in, bytes for the peer go to
- * `out`. At most one heavy step (a signature) is done; with TLS_WANTS_BYTES and tls_session_has_input(), call again
- * with size 0. */
+/* Takes a step of the handshake: `data` (size 0 for the first step of a client) goes in, all of it; bytes for the peer
+ * go to `out`. One call does what one flight of the peer asks for, about 0.5 ms at most. Not after TLS_ESTABLISHED or
+ * TLS_FAILED. */
 enum tls_progress tls_handshake(struct tls_session *session, const uint8_t *data, uint32_t size, struct weir_sink *out);
 
 enum tls_failure_kind {
@@ -59,6 +59,6 @@ const char *tls_session_cipher(const struct tls_session *session);
 struct weir_filter *tls_session_filter(struct tls_session *session);
 
 /* A clean end without a relay: close_notify into `out` (for refusals after the handshake). Returns 0 or WEIR_ENOMEM. */
-int tls_session_end(struct tls_session *session, struct weir_sink *out);
+WEIR_MUST_CHECK int tls_session_end(struct tls_session *session, struct weir_sink *out);
 
 #endif
