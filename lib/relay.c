@@ -261,12 +261,11 @@ static void received_bytes(struct weir_relay *relay, enum weir_relay_side from, 
     weir_loan_return(relay->loop, loan);
 }
 
-void weir_relay_feed(struct weir_relay *relay, enum weir_relay_side side, struct weir_loan *loan)
+void weir_relay_feed(struct weir_relay *relay, enum weir_relay_side side, const void *data, uint32_t size)
 {
-    if (loan != NULL)
-        received_bytes(relay, side, loan);
-    else if (!relay->direction[side].ended)
-        filtered_bytes(relay, side, NULL, 0);
+    assert(relay->filters[side] != NULL);
+    if (!relay->direction[side].ended)
+        filtered_bytes(relay, side, data, size);
 }
 
 static void received_last(struct weir_relay *relay, enum weir_relay_side from, int status)
@@ -340,7 +339,8 @@ void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct w
         if ((socket->in_flight & IO_WATCH) != 0)
             relay->watching = (uint8_t)(relay->watching | 1u << side);
         relay->direction[side].receiving = true;
-        weir_recv(socket);
+        if ((socket->in_flight & IO_RECV) == 0)
+            weir_recv(socket);
     }
     watch_time(relay);
 }

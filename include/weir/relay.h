@@ -117,18 +117,18 @@ struct weir_relay {
     bool rested;      /* the filters have given back what they could */
 };
 
-/* Starts relaying between two sockets that are connected and have nothing in flight but, at most, a watch. The relay
- * sets their `events` and `owner`; the completions of a watch that is in flight go to the relay from then on. `options`
- * must outlive the relay. `ended` is called once, from the loop's turn. The caller then puts its own `events` on both
- * sockets and closes them (with a reset to say: this is no clean end); weir_relay_release() comes after both are
- * closed, since a send may be in flight from the relay's buffers until then. */
+/* Starts relaying between two sockets that are connected and have nothing in flight but, at most, a watch or a receive.
+ * The relay sets their `events` and `owner`; the completions of what is in flight go to the relay from then on.
+ * `options` must outlive the relay. `ended` is called once, from the loop's turn. The caller then puts its own `events`
+ * on both sockets and closes them (with a reset to say: this is no clean end); weir_relay_release() comes after both
+ * are closed, since a send may be in flight from the relay's buffers until then. */
 WEIR_API void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct weir_socket *client,
                                struct weir_socket *upstream, const struct weir_relay_options *options,
                                void (*ended)(struct weir_relay *relay, enum weir_relay_end end));
 
-/* Hands over what arrived before the start: bytes lent by that side's socket (the relay's from now on), or NULL: only
- * what its filter holds inside. After the start, in the order of arrival. May call `ended`. */
-WEIR_API void weir_relay_feed(struct weir_relay *relay, enum weir_relay_side side, struct weir_loan *loan);
+/* Hands over bytes of a side that has a filter, which arrived before the start (size 0: only what the filter holds
+ * inside). After the start, before anything else. May call `ended`. */
+WEIR_API void weir_relay_feed(struct weir_relay *relay, enum weir_relay_side side, const void *data, uint32_t size);
 
 /* Stops for a reason of the caller's own: `ended` will not be called. Close the sockets next. */
 WEIR_API void weir_relay_stop(struct weir_relay *relay);
