@@ -157,7 +157,8 @@ WEIR_API void weir_accept(struct weir_acceptor *acceptor);
  * listening socket stays open: what arrives waits in its queue. Does nothing if not accepting. */
 WEIR_API void weir_accept_stop(struct weir_acceptor *acceptor);
 
-/* Stops accepting and closes the listening descriptor -> `closed`. */
+/* Stops accepting and closes the listening descriptor -> `closed`. While accepting, what has arrived in its queue is
+ * delivered first: it would be reset otherwise. */
 WEIR_API void weir_acceptor_close(struct weir_acceptor *acceptor);
 
 /* Closes an accepted descriptor that nobody adopted, with a reset. */
