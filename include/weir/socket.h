@@ -137,8 +137,8 @@ struct weir_acceptor {
      * instance by a timer). */
     void (*accepted)(struct weir_acceptor *acceptor, int status, int fd);
     void (*closed)(struct weir_acceptor *acceptor); /* the very last completion */
-    /* Takes effect with weir_accept(): connections are taken one by one, and weir_accept_stop() from `accepted` holds at
-     * once. Slower; otherwise many may have been taken already when it is called. */
+    /* Takes effect with weir_accept(): connections are taken one by one, and weir_accept_stop() from `accepted` holds
+     * at once. Slower; otherwise many may have been taken already when it is called. */
     bool one_by_one;
     struct weir_loop *loop; /* private from here */
     int fd;
