@@ -289,8 +289,10 @@ def mute(sock, upstream):
 
 
 def resetter(after=0):
-    """Resets, before anything or after having sent `after` bytes. (A reset that overtakes connect() fails the connect: to
-    be sure of a connection send more than the kernel buffers, 10 MiB, or take something first.)"""
+    """Resets, before anything or after having sent `after` bytes.
+
+    A reset that overtakes connect() fails the connect: to be sure of a connection send more than the kernels buffer,
+    10 MiB, or take something first."""
 
     def serve(sock, _upstream):
         send_data(sock, after)

@@ -49,7 +49,7 @@ def test_unreachable_then_the_next(balancer):
 
 
 def test_accepted_then_reset_before_data(balancer):
-    """P3: a reset for the client too, each time. (A reset that comes before connect() has returned fails the connect.)"""
+    """P3: a reset for the client too, each time. (One that overtakes connect() fails the connect.)"""
     with Upstream(resetter()) as web, balancer(web) as weir:
         for count in range(1, 21):
             assert weir.hear()[::2] == (0, "reset")
@@ -104,7 +104,6 @@ def test_upstream_resets_in_a_download(balancer):
 
 def test_nothing_is_retried_once_bytes_have_gone_out(balancer):
     """P7: an upstream that took the client's bytes and broke is the only one that saw them."""
-
     with Upstream(take_and_break) as one, Upstream(take_and_break) as two, balancer(one, two) as weir:
         for count in range(1, 11):
             client = weir.connect()
