@@ -28,9 +28,9 @@ static int by_chunk(const void *a, const void *b)
     const struct pool_place *x = *(struct pool_place *const *)a, *y = *(struct pool_place *const *)b;
     if (x->backup != y->backup)
         return x->backup - y->backup;
-    if (x->block != y->block)
-        return x->block < y->block ? -1 : 1;
-    return x->weight - y->weight;
+    if (x->weight != y->weight)
+        return x->weight - y->weight;
+    return (x->block > y->block) - (x->block < y->block);
 }
 
 /* Finds the blocks of the table in which the pool has places. Returns false when an upstream stands twice. */
@@ -47,7 +47,7 @@ static bool number_blocks(struct weir_pool *pool, struct pool_place **order)
     return true;
 }
 
-/* Groups the places of each block by weight. */
+/* Groups the places of each weight by block: where the weight stays the same, choosing compares words alone. */
 static void number_chunks(struct weir_pool *pool, struct pool_place **order)
 {
     qsort(order, pool->count, sizeof *order, by_chunk);

@@ -36,7 +36,7 @@ struct weir_pool {
     struct pool_block *blocks; /* ascending */
     uint32_t block_count;
     uint16_t *by_word;    /* places, by block and bit */
-    struct chunk *chunks; /* of the whole pool: first the ordinary ones, then the backups, by block and weight */
+    struct chunk *chunks; /* of the whole pool: first the ordinary ones, then the backups, by weight and block */
     uint32_t chunk_count;
     uint32_t ordinary_chunks;
     _Atomic uint32_t sets_made;

@@ -7,7 +7,7 @@
 
 #include <weir/errors.h>
 
-#define DENSE_MEMBERS 12
+#define DENSE_MEMBERS 16
 
 /* Members that are chosen among each other: the ordinary places, or the backups. */
 struct tier {
@@ -187,7 +187,7 @@ struct choice {
     uint64_t among;
 };
 
-static uint32_t least_of_few(const _Atomic uint32_t *words, uint64_t bits)
+static uint32_t least_of(const _Atomic uint32_t *words, uint64_t bits)
 {
     uint32_t least = WORD_UNAVAILABLE;
     for (; bits != 0; bits &= bits - 1) {
@@ -195,53 +195,6 @@ static uint32_t least_of_few(const _Atomic uint32_t *words, uint64_t bits)
         least = word < least ? word : least;
     }
     return least;
-}
-
-typedef int32_t lanes __attribute__((vector_size(16), may_alias));
-#define LANES (sizeof(lanes) / sizeof(int32_t))
-
-/* What makes the words of a block's next four upstreams unavailable, by four bits of membership. */
-#define BAR(bit) ((bit) ? 0 : (int32_t)WORD_CLOSED)
-#define BARS(n)                                                                                                        \
-    {                                                                                                                  \
-        BAR((n)&1), BAR((n)&2), BAR((n)&4), BAR((n)&8)                                                                 \
-    }
-static const lanes bars[16] = {
-    BARS(0), BARS(1), BARS(2),  BARS(3),  BARS(4),  BARS(5),  BARS(6),  BARS(7),
-    BARS(8), BARS(9), BARS(10), BARS(11), BARS(12), BARS(13), BARS(14), BARS(15),
-};
-
-/* C has no atomic loads of vectors. The two functions below use plain ones, each done once; that no lane is torn is
- * what every processor with such vectors gives. What they find is only acted upon by a compare-and-swap of the word. */
-
-__attribute__((no_sanitize("thread"))) static bool any_below(const _Atomic uint32_t *words, uint64_t bits,
-                                                             uint32_t limit)
-{
-    const volatile lanes *block = (const volatile lanes *)words;
-    const lanes limits = { (int32_t)limit, (int32_t)limit, (int32_t)limit, (int32_t)limit };
-    lanes below = { 0 };
-    if (bits == UINT64_MAX) {
-        for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i++)
-            below |= block[i] < limits;
-    } else {
-        for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i++, bits >>= LANES)
-            below |= (block[i] | bars[bits & 15]) < limits;
-    }
-    return (below[0] | below[1] | below[2] | below[3]) != 0;
-}
-
-__attribute__((no_sanitize("thread"))) static uint32_t least_of_block(const _Atomic uint32_t *words, uint64_t bits)
-{
-    const volatile lanes *block = (const volatile lanes *)words;
-    lanes least = bars[0];
-    for (uint32_t i = 0; i < BLOCK_WORDS / LANES; i++, bits >>= LANES) {
-        lanes word = block[i] | bars[bits & 15], less = word < least;
-        least = (word & less) | (least & ~less);
-    }
-    int32_t result = least[0];
-    for (uint32_t i = 1; i < LANES; i++)
-        result = least[i] < result ? least[i] : result;
-    return (uint32_t)result;
 }
 
 static uint64_t without_tried(const struct weir_tried *tried, uint32_t first, uint64_t bits)
@@ -273,20 +226,14 @@ static uint32_t limit_for(const struct choice *best, uint32_t weight)
     return limit < WORD_UNAVAILABLE ? (uint32_t)limit : WORD_UNAVAILABLE;
 }
 
-/* The least of these words, if it is below the limit; otherwise any that is not. */
-static uint32_t least_below(const _Atomic uint32_t *words, uint64_t bits, bool dense, uint32_t limit)
-{
-    if (!dense)
-        return least_of_few(words, bits);
-    return any_below(words, bits, limit) ? least_of_block(words, bits) : limit;
-}
-
 struct search {
     const struct weir_pool *pool;
     const struct tier *tier;
     const struct weir_tried *tried;
     bool ejected;
     struct choice best;
+    uint32_t weight; /* for which `limit` holds */
+    uint32_t limit;
 };
 
 /* Returns true when nothing can be better than what was found. */
@@ -294,15 +241,20 @@ static bool look(struct search *search, uint32_t index, uint64_t mask)
 {
     const struct chunk *chunk = &search->tier->chunks[index];
     const struct pool_block *block = &search->pool->blocks[chunk->block];
-    uint64_t bits = candidates(block, chunk->members & mask, search->ejected, search->tried);
-    if (bits == 0)
-        return false;
     const _Atomic uint32_t *words = &search->pool->upstreams->words[block->first];
-    uint32_t limit = limit_for(&search->best, chunk->weight);
-    uint32_t word = least_below(words, bits, chunk->dense, limit);
-    if (word < limit)
-        search->best = (struct choice){ word, chunk->weight, index, bits };
-    return search->best.word == 0 && search->best.weight == search->tier->weight_max;
+    uint64_t bits = candidates(block, chunk->members & mask, search->ejected, search->tried);
+    if (chunk->weight != search->weight) {
+        search->weight = chunk->weight;
+        search->limit = limit_for(&search->best, chunk->weight);
+    }
+    if (chunk->dense)
+        bits &= words_below(words, search->limit);
+    uint32_t word = least_of(words, bits);
+    if (word >= search->limit)
+        return false;
+    search->best = (struct choice){ word, chunk->weight, index, bits };
+    search->limit = word;
+    return word == 0 && chunk->weight == search->tier->weight_max;
 }
 
 /* Looks at all members of a tier, beginning at the cursor: the first of equals wins. */

@@ -124,7 +124,7 @@ uint32_t weir_upstreams_active(const struct weir_upstreams *upstreams, uint32_t 
 
 bool upstreams_take(struct weir_upstreams *upstreams, uint32_t id, uint32_t word)
 {
-    assert(word < WORD_UNAVAILABLE && word < WORD_COUNT);
+    assert(word < WORD_COUNT);
     uint32_t max = load_max(upstreams, id);
     if (with_limit(word, max) != word) {
         settle(upstreams, id);

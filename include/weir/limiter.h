@@ -56,7 +56,8 @@ WEIR_API WEIR_MUST_CHECK int weir_limiter_enter(struct weir_limiter *limiter, co
                                                 const struct weir_limits *limits, uint64_t now_ns,
                                                 struct weir_client **ret_client);
 
-/* Ends one connection: uncounts it and clears the pointer. NULL is left alone. Any thread. */
+/* Ends one connection: uncounts it and clears the pointer. NULL is left alone. Any thread; for a client of a table it
+ * holds the same lock for a moment. */
 WEIR_API void weir_client_leave(struct weir_client **pclient);
 
 /* Connections of all clients in the table, at this moment. Any thread. */

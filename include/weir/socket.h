@@ -137,8 +137,8 @@ struct weir_acceptor {
      * instance by a timer). */
     void (*accepted)(struct weir_acceptor *acceptor, int status, int fd);
     void (*closed)(struct weir_acceptor *acceptor); /* the very last completion */
-    /* Takes effect with weir_accept(): connections are taken one by one, and weir_accept_stop() from `accepted` holds at
-     * once. Slower; otherwise many may have been taken already when it is called. */
+    /* Takes effect with weir_accept(): connections are taken one by one, and weir_accept_stop() from `accepted` holds
+     * at once. Slower; otherwise many may have been taken already when it is called. */
     bool one_by_one;
     struct weir_loop *loop; /* private from here */
     int fd;
@@ -157,7 +157,8 @@ WEIR_API void weir_accept(struct weir_acceptor *acceptor);
  * listening socket stays open: what arrives waits in its queue. Does nothing if not accepting. */
 WEIR_API void weir_accept_stop(struct weir_acceptor *acceptor);
 
-/* Stops accepting and closes the listening descriptor -> `closed`. */
+/* Stops accepting and closes the listening descriptor -> `closed`. While accepting, what has arrived in its queue is
+ * delivered first: it would be reset otherwise. */
 WEIR_API void weir_acceptor_close(struct weir_acceptor *acceptor);
 
 /* Closes an accepted descriptor that nobody adopted, with a reset. */

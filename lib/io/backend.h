@@ -63,6 +63,7 @@ struct weir_loop {
     _Atomic(struct weir_message *) messages; /* newest first */
     _Atomic uint64_t busy_ns;                /* of the runs that have ended */
     _Atomic clockid_t cpu_clock;             /* of the thread that runs it; 0: none does */
+    uint32_t catch_up_turns;                 /* left, while timers are far overdue */
     bool stopping;
 };
 

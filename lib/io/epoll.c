@@ -400,8 +400,10 @@ static bool may_accept(const struct weir_acceptor *acceptor)
 
 static void close_acceptor(struct weir_acceptor *acceptor)
 {
-    if (acceptor->in_flight)
+    if (acceptor->in_flight) {
+        tcp_accept_queued(acceptor, SOCK_NONBLOCK);
         io_accept_ended(acceptor, WEIR_ECANCELED);
+    }
     close(acceptor->fd);
     io_acceptor_closed(acceptor);
 }

@@ -11,6 +11,8 @@
 #define BUFFERS_DEFAULT 256
 #define BUFFERS_MAX 32768
 #define BUFFER_BYTES_DEFAULT (16u << 10)
+#define FAR_OVERDUE_NS UINT64_C(100000000)
+#define CATCH_UP_TURNS 16 /* thousands of events */
 
 /* Birth and death */
 
@@ -98,8 +100,22 @@ static void deliver_messages(struct weir_loop *loop)
 
 /* Running */
 
+/* A process that was stopped wakes with its timers overdue, and with what came meanwhile not yet read: that goes first,
+ * so that nobody counts as silent for the time in which nobody listened. */
+static bool is_catching_up(struct weir_loop *loop)
+{
+    uint64_t next = timers_next(&loop->timers);
+    if (next >= loop->now_ns || loop->now_ns - next < FAR_OVERDUE_NS)
+        loop->catch_up_turns = CATCH_UP_TURNS;
+    else if (loop->catch_up_turns > 0)
+        loop->catch_up_turns--;
+    return loop->catch_up_turns != CATCH_UP_TURNS && loop->catch_up_turns != 0;
+}
+
 static void fire_timers(struct weir_loop *loop)
 {
+    if (is_catching_up(loop))
+        return;
     uint64_t end_order = loop->timers.next_order;
     struct weir_timer *timer;
     while ((timer = timers_due(&loop->timers, loop->now_ns, end_order)) != NULL)

@@ -2,6 +2,7 @@
 #include "tcp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,7 +10,11 @@
 
 #include <weir/errors.h>
 
+#include "backend.h"
+
 #define KEEPALIVE_PROBES 3
+/* More than a listener's queue holds: whoever goes on knocking must not keep it open. */
+#define QUEUE_MAX 8192
 
 static int set_option(int fd, int level, int option, int value)
 {
@@ -72,6 +77,18 @@ bool tcp_accept_goes_on(int errno_value)
         return true;
     default:
         return false;
+    }
+}
+
+void tcp_accept_queued(struct weir_acceptor *acceptor, int flags)
+{
+    int status = fcntl(acceptor->fd, F_GETFL), fd = -1;
+    if (status < 0 || fcntl(acceptor->fd, F_SETFL, status | O_NONBLOCK) != 0)
+        return;
+    for (unsigned n = 0; n < QUEUE_MAX && (fd >= 0 || n == 0 || tcp_accept_goes_on(errno)); n++) {
+        fd = accept4(acceptor->fd, NULL, NULL, SOCK_CLOEXEC | flags);
+        if (fd >= 0)
+            io_accepted(acceptor, fd);
     }
 }
 

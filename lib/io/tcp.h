@@ -9,6 +9,7 @@
 
 #include <weir/address.h>
 #include <weir/loop.h>
+#include <weir/socket.h>
 
 /* Opens a socket to connect with; `flags` as of socket(2). Returns a descriptor >= 0 or an error. */
 int tcp_open(const struct weir_address *address, int flags, uint32_t keepalive_s);
@@ -21,6 +22,9 @@ void tcp_reset_on_close(int fd);
 
 /* Whether an errno of accept(2) concerns only one connection, that is gone by now. */
 bool tcp_accept_goes_on(int errno_value);
+
+/* Delivers what has arrived in a listening socket's queue, which close(2) would reset; `flags` as of accept4(2). */
+void tcp_accept_queued(struct weir_acceptor *acceptor, int flags);
 
 /* Returns 0 or WEIR_EIO. */
 int tcp_name(int fd, bool peer, struct weir_address *ret_address);

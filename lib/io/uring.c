@@ -435,6 +435,8 @@ static void accept_disarmed(struct weir_acceptor *acceptor, int result)
 {
     bool resumable = result >= 0 || tcp_accept_goes_on(-result);
     bool was_closing = acceptor->closing;
+    if (was_closing)
+        tcp_accept_queued(acceptor, 0);
     if (resumable && (acceptor->state & ACCEPT_STOPPED) == 0)
         arm_accept(acceptor);
     else

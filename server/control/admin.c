@@ -22,7 +22,8 @@
 /* The Unix socket and HTTP have a daemon each, so that strangers on one don't lock the owner out of the other. */
 #define CLIENTS_MAX 64u
 #define CLIENT_TIMEOUT_S 15u
-#define CLIENT_BYTES_MAX ((size_t)16 << 10) /* a request's line and headers; bodies are not read */
+#define CLIENT_BYTES_MAX ((size_t)16 << 10) /* a request's line and headers */
+#define BODY_BYTES_MAX (16u << 10)
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -152,21 +153,55 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     return result;
 }
 
-/* Answering at the first call, before a body, makes the daemon ignore the body. */
+/* Bodies are heard out and forgotten: closing before their end could destroy the answer. Unless they are long. */
+static bool has_long_body(struct MHD_Connection *connection)
+{
+    const char *size = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
+           (size != NULL && strtoull(size, NULL, 10) > BODY_BYTES_MAX);
+}
+
+static void make_answer(const struct admin *admin, const char *path, const char *method, struct answer *answer)
+{
+    const struct route *route = find_route(path);
+    if (route == NULL)
+        answer_error(answer, MHD_HTTP_NOT_FOUND, "there is nothing at this path",
+                     "see /api/v1/status, /metrics, /healthz, /readyz");
+    else if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        answer_error(answer, MHD_HTTP_METHOD_NOT_ALLOWED, "this path can only be read", "use GET or HEAD");
+    else
+        route->answer(admin, answer);
+}
+
+/* Called once when a request begins, for each part of its body, and at its end. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *version, const char *body, size_t *body_size, void **request)
 {
-    (void)version, (void)body, (void)body_size, (void)request;
-    const struct route *route = find_route(path);
+    static char begun;
     struct answer answer = { .status = MHD_HTTP_OK };
-    if (route == NULL)
-        answer_error(&answer, MHD_HTTP_NOT_FOUND, "there is nothing at this path",
-                     "see /api/v1/status, /metrics, /healthz, /readyz");
-    else if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        answer_error(&answer, MHD_HTTP_METHOD_NOT_ALLOWED, "this path can only be read", "use GET or HEAD");
-    else
-        route->answer(context, &answer);
+    (void)version, (void)body;
+    if (*request == NULL && has_long_body(connection)) {
+        answer_error(&answer, MHD_HTTP_CONTENT_TOO_LARGE, "the request's body is too long", "send none");
+        return send_answer(connection, &answer);
+    }
+    if (*request == NULL || *body_size > 0) {
+        *request = &begun;
+        *body_size = 0;
+        return MHD_YES;
+    }
+    make_answer(context, path, method, &answer);
     return send_answer(connection, &answer);
+}
+
+/* What stands behind a NUL would be overlooked. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context, (void)connection;
+    size_t size = MHD_http_unescape(text);
+    if (strlen(text) == size)
+        return size;
+    text[0] = '\0';
+    return 0;
 }
 
 /* Start and stop */
@@ -180,7 +215,8 @@ static struct MHD_Daemon *start_daemon(struct admin *admin, int fd)
     struct MHD_Daemon *daemon =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, admin, MHD_OPTION_LISTEN_SOCKET, fd,
                          MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_BYTES_MAX, MHD_OPTION_END);
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+                         NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (daemon == NULL)
         log_error("cannot start a thread of the admin side", LOG_U64("descriptor", (uint64_t)fd));

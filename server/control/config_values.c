@@ -190,7 +190,7 @@ static bool clear_host_bits(struct weir_address *address, unsigned prefix)
 
     for (unsigned i = 0; i < bits / 8; i++) {
         unsigned kept = prefix <= i * 8 ? 0 : prefix - i * 8;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00 >> kept);
+        uint8_t mask = (uint8_t)(kept >= 8 ? 0xff : 0xff00 >> kept);
         clear = clear && (bytes[i] & ~mask) == 0;
         bytes[i] &= mask;
     }

@@ -2,6 +2,7 @@
 #include "snapshot.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <weir/errors.h>
 
@@ -33,7 +34,7 @@ static int bind_listener(struct listener *listener, uint32_t workers)
     return listener->slots == NULL ? WEIR_ENOMEM : 0;
 }
 
-/* An upstream with counters is in the table. */
+/* An upstream with counters is in the table. Every upstream has a place in some pool. */
 static int bind_upstream(struct upstream *upstream, struct weir_upstreams *table)
 {
     struct upstream_counters *counters = calloc(1, sizeof *counters);
@@ -42,6 +43,35 @@ static int bind_upstream(struct upstream *upstream, struct weir_upstreams *table
         free(counters);
     else
         upstream->counters = counters;
+    return err;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->backup != y->backup)
+        return x->backup - y->backup;
+    if (x->weight != y->weight)
+        return x->weight < y->weight ? -1 : 1;
+    return (x->upstream > y->upstream) - (x->upstream < y->upstream);
+}
+
+/* Gives the upstreams of a pool their ids by weight: choosing looks at blocks of neighbours, and fastest at those of
+ * the same weight. */
+static int bind_upstreams(struct snapshot *snapshot, const struct pool *pool)
+{
+    struct place *places = calloc(pool->place_count + (size_t)1, sizeof *places);
+    int err = places == NULL ? WEIR_ENOMEM : 0;
+    if (err == 0 && pool->place_count > 0) {
+        memcpy(places, pool->places, pool->place_count * sizeof *places);
+        qsort(places, pool->place_count, sizeof *places, compare_places);
+    }
+    for (uint32_t i = 0; err == 0 && i < pool->place_count; i++) {
+        struct upstream *upstream = &snapshot->upstreams[places[i].upstream];
+        if (upstream->counters == NULL)
+            err = bind_upstream(upstream, snapshot->table);
+    }
+    free(places);
     return err;
 }
 
@@ -72,8 +102,8 @@ int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t worke
     snapshot->table = state->upstreams;
     for (uint32_t i = 0; err == 0 && i < snapshot->listener_count; i++)
         err = bind_listener(&snapshot->listeners[i], workers);
-    for (uint32_t i = 0; err == 0 && i < snapshot->upstream_count; i++)
-        err = bind_upstream(&snapshot->upstreams[i], snapshot->table);
+    for (uint32_t i = 0; err == 0 && i < snapshot->pool_count; i++)
+        err = bind_upstreams(snapshot, &snapshot->pools[i]);
     for (uint32_t i = 0; err == 0 && i < snapshot->pool_count; i++)
         err = bind_pool(&snapshot->pools[i], snapshot, workers);
     for (uint32_t i = 0; err == 0 && i < snapshot->client_count; i++)

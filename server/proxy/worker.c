@@ -98,6 +98,10 @@ static void accepted(struct weir_acceptor *socket, int status, int fd)
     struct acceptor *acceptor = (struct acceptor *)((char *)socket - offsetof(struct acceptor, socket));
     struct worker *worker = acceptor->worker;
     acceptor->accepting = status == 0;
+    if (status == 0 && worker->draining) { /* it came before the drain */
+        conn_accept(acceptor, fd);
+        return;
+    }
     if (status == 0 && room(worker) == 0 && acceptor->parked_fd < 0)
         acceptor->parked_fd = fd;
     else if (status == 0)

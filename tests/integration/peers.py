@@ -289,7 +289,10 @@ def mute(sock, upstream):
 
 
 def resetter(after=0):
-    """Resets, before anything or after having sent `after` bytes."""
+    """Resets, before anything or after having sent `after` bytes.
+
+    A reset that overtakes connect() fails the connect: to be sure of a connection send more than the kernels buffer,
+    10 MiB, or take something first."""
 
     def serve(sock, _upstream):
         send_data(sock, after)
@@ -308,6 +311,12 @@ def wait_until_sent(sock):
 def unsent(sock):
     siocoutq = 0x5411
     return struct.unpack("i", fcntl.ioctl(sock, siocoutq, b"\0" * 4))[0]
+
+
+def take_and_break(sock, _upstream):
+    """Resets after the client's first bytes."""
+    sock.recv(100)
+    reset(sock)
 
 
 class Hanger:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may reach what, on real sockets: Z2, and the refusals' reasons."""
 
-from peers import LOOPBACK, Upstream, connect, in_threads, receive, receive_exactly
+from peers import LOOPBACK, Upstream, connect, in_threads, receive_exactly
 from settings import amount
 from weir import QUIET, configuration
 

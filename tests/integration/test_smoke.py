@@ -17,7 +17,7 @@ def test_bytes_and_ends_go_both_ways(balancer):
 
 
 def test_a_refused_upstream_is_passed_over_and_a_reset_is_carried_through(balancer):
-    with Upstream(resetter(after=5000)) as web, Refuser() as refuser, balancer(refuser, web) as weir:
+    with Upstream(resetter(after=10 * MIB)) as web, Refuser() as refuser, balancer(refuser, web) as weir:
         for count in range(1, 5):
             assert_prefix(weir.hear())
             weir.wait_closed(count, reason="upstream_reset")

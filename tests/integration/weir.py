@@ -280,7 +280,7 @@ class Weir:
         return self.hear(**options).size == 0
 
     def admits(self, **options):
-        """Whether a client is served by the echo, and not cut; if so, its connection stays open to the scenario's end."""
+        """Whether a client is served by the echo, and not cut; then its connection stays open."""
         try:
             sock = self.connect(**options)
             sock.sendall(b"x")

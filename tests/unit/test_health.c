@@ -195,8 +195,8 @@ static uint64_t ejection_ns(const struct weir_health_options *options, uint32_t 
         length *= 2;
     if (length > (long double)options->eject_max_ns)
         length = (long double)options->eject_max_ns;
-    uint64_t whole = (uint64_t)length;
-    return whole - (uint64_t)((long double)(whole / 4) * jitter / 4294967296.0L);
+    uint64_t whole = (uint64_t)length, quarter = whole / 4;
+    return whole - (uint64_t)((long double)quarter * jitter / 4294967296.0L);
 }
 
 static struct verdict judge(const struct reference *reference)

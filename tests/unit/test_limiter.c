@@ -470,7 +470,7 @@ static void an_empty_table_is_small(void **state)
     (void)state;
     size_t before = heap_bytes();
     struct weir_limiter *limiter = new_limiter(65536);
-    assert_true(heap_bytes() - before < 64 * 1024);
+    assert_true(heap_bytes() - before < (size_t)64 * 1024);
     weir_limiter_free(&limiter);
 }
 

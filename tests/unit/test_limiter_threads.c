@@ -35,7 +35,7 @@ static int enter(struct contest *contest, struct weir_client **ret_client)
 static void *contend(void *context)
 {
     struct contest *contest = context;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (uint32_t round = 0; round < ROUNDS; round++) {
         struct weir_client *held[ATTEMPTS] = { NULL };
         pthread_barrier_wait(&contest->barrier);
         for (int i = 0; i < ATTEMPTS; i++) {
@@ -45,8 +45,8 @@ static void *contend(void *context)
             else if (err != WEIR_ELIMIT)
                 atomic_fetch_add(&contest->wrong, 1);
         }
-        if (pthread_barrier_wait(&contest->barrier) == PTHREAD_BARRIER_SERIAL_THREAD &&
-            atomic_exchange(&contest->admitted, 0) != LIMIT)
+        pthread_barrier_wait(&contest->barrier);
+        if (atomic_load(&contest->admitted) != LIMIT * (round + 1))
             atomic_fetch_add(&contest->wrong, 1);
         for (int i = 0; i < ATTEMPTS; i++)
             weir_client_leave(&held[i]);

@@ -44,7 +44,7 @@ static void add(struct fixture *f, uint32_t weight, uint32_t max, bool backup)
 
 static struct weir_set *set_of(struct weir_pool *pool, uint32_t first, uint32_t end)
 {
-    uint32_t places[PLACES_MAX];
+    uint32_t places[PLACES_MAX] = { 0 };
     struct weir_set *set;
     for (uint32_t i = first; i < end; i++)
         places[i - first] = i;

@@ -9,8 +9,8 @@ static void it_gives_what_the_paper_gives(void **state)
     (void)state;
     static const uint64_t key[2] = { UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908) };
     uint8_t input[15];
-    for (uint8_t i = 0; i < sizeof input; i++)
-        input[i] = i;
+    for (size_t i = 0; i < sizeof input; i++)
+        input[i] = (uint8_t)i;
     assert_true(siphash(key, input, sizeof input) == UINT64_C(0xa129ca6149be45e5));
     assert_true(siphash(key, input, 0) == UINT64_C(0x726fdb47dd0e0e31));
     assert_true(siphash(key, input, 8) == UINT64_C(0x93f5f5799a932462));

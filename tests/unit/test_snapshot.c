@@ -66,6 +66,21 @@ static void everything_is_bound(void **state)
     snapshot_free(&snapshot);
 }
 
+static void upstreams_of_the_same_weight_are_neighbours(void **state)
+{
+    struct snapshot *snapshot = snapshot_make();
+    uint32_t first = UINT32_MAX;
+    snapshot_add_pool(snapshot, 300);
+    for (uint32_t i = 0; i < 300; i++)
+        snapshot->pools[0].places[i].weight = 1 + i % 3;
+    assert_int_equal(snapshot_bind(snapshot, *state, WORKERS), 0);
+    for (uint32_t i = 0; i < 300; i++)
+        first = snapshot->upstreams[i].id < first ? snapshot->upstreams[i].id : first;
+    for (uint32_t i = 0; i < 300; i++)
+        assert_int_equal(snapshot->upstreams[i].id - first, i % 3 * 100 + i / 3);
+    snapshot_free(&snapshot);
+}
+
 static void an_upstream_of_two_pools_is_counted_once(void **state)
 {
     struct state *shared = *state;
@@ -341,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_is_bound, setup, teardown),
+        cmocka_unit_test_setup_teardown(upstreams_of_the_same_weight_are_neighbours, setup, teardown),
         cmocka_unit_test_setup_teardown(an_upstream_of_two_pools_is_counted_once, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_policy_everybody_reaches_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_policy_lets_nobody_in, setup, teardown),
