@@ -20,6 +20,7 @@ const char *const upstream_failure_labels[UPSTREAM_FAILURES] = {
     [UPSTREAM_FAILURE_TIMEOUT] = "timeout",
     [UPSTREAM_FAILURE_UNREACHABLE] = "unreachable",
     [UPSTREAM_FAILURE_RESET] = "reset",
+    [UPSTREAM_FAILURE_TLS] = "tls",
     [UPSTREAM_FAILURE_OTHER] = "other",
 };
 

@@ -47,6 +47,7 @@ struct listener_slot {
     uint64_t bytes[2]; /* by source: client (to_upstream), upstream (to_client); written by relays, read by relaxed
                           atomics */
     struct histogram connection;
+    struct histogram handshake; /* of those that were established */
 };
 
 struct pool_slot {
@@ -59,6 +60,7 @@ enum upstream_failure {
     UPSTREAM_FAILURE_TIMEOUT,
     UPSTREAM_FAILURE_UNREACHABLE,
     UPSTREAM_FAILURE_RESET,
+    UPSTREAM_FAILURE_TLS,
     UPSTREAM_FAILURE_OTHER,
     UPSTREAM_FAILURES,
 };

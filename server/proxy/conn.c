@@ -10,22 +10,28 @@
 #include "../policy/decide.h"
 #include "health.h"
 
+#define FAREWELL_NS UINT64_C(1000000000)
+
 /* A connection's life, in the order in which it happens. One driver, conn_run(), runs the stages; a stage says what
  * comes next, it never calls another and never closes. Everything that a connection holds is taken by one stage and
  * given back by close_conn(), whichever stage it dies in; its memory follows when its sockets have closed. */
 
 enum stage {
+    STAGE_HANDSHAKE,
     STAGE_IDENTIFY,
     STAGE_LIMIT,
     STAGE_SELECT,
     STAGE_CONNECT,
+    STAGE_UPSTREAM_HANDSHAKE,
     STAGE_RELAY,
     STAGE_WAIT,  /* for a completion, which says where to go on */
     STAGE_CLOSE, /* conn->reason says why */
 };
 
 static void conn_run(struct conn *conn, enum stage next);
-static void connect_timed_out(struct weir_timer *timer);
+static void time_is_over(struct weir_timer *timer);
+static void close_client(struct conn *conn, enum weir_close_mode mode);
+static void close_upstream(struct conn *conn, enum weir_close_mode mode);
 static const struct weir_socket_events client_events, upstream_events;
 
 static struct conn *conn_of_client(struct weir_socket *socket)
@@ -93,37 +99,112 @@ void conn_accept(struct acceptor *acceptor, int fd)
     conn->acceptor = acceptor;
     conn->id = ++worker->next_id * worker->shared->workers + worker->index;
     conn->accepted_ns = weir_loop_now(worker->loop);
-    conn->timer.fire = connect_timed_out;
+    conn->timer.fire = time_is_over;
     weir_socket_init(&conn->client, worker->loop, &client_events);
     weir_socket_adopt(&conn->client, fd);
     link_conn(conn);
-    conn_run(conn, STAGE_IDENTIFY);
+    conn_run(conn, STAGE_HANDSHAKE);
+}
+
+/* Handshake: on a TLS listener, the client proves who it is. Until then it is nobody, and nobodies are bounded. */
+
+static void client_shaken(struct handshake *handshake, int status)
+{
+    static const enum close_reason reasons[] = {
+        [TLS_FAILURE_NONE] = CLOSE_TLS_ERROR,
+        [TLS_FAILURE_NO_CERTIFICATE] = CLOSE_TLS_NO_CERTIFICATE,
+        [TLS_FAILURE_BAD_CERTIFICATE] = CLOSE_TLS_BAD_CERTIFICATE,
+        [TLS_FAILURE_PROTOCOL] = CLOSE_TLS_ERROR,
+        [TLS_FAILURE_NO_MEMORY] = CLOSE_OUT_OF_MEMORY,
+    };
+    struct conn *conn = handshake->owner;
+    unauthenticated_leave(conn);
+    if (status == 0)
+        conn_run(conn, STAGE_IDENTIFY);
+    else if (conn->reason != CLOSE_NONE)
+        close_client(conn, WEIR_CLOSE_NORMAL); /* the farewell is over */
+    else if (status == WEIR_EIO)
+        conn_end(conn, reasons[tls_session_failure(conn->client_tls.session)->kind]);
+    else if (status == WEIR_ENOMEM)
+        conn_end(conn, CLOSE_OUT_OF_MEMORY);
+    else
+        conn_end(conn, CLOSE_CLIENT_RESET);
+}
+
+static enum stage shake_client(struct conn *conn)
+{
+    struct acceptor *acceptor = conn->acceptor;
+    if (weir_socket_peer(&conn->client, &conn->peer) != 0)
+        return close_for(conn, CLOSE_CLIENT_RESET);
+    if (acceptor->tls == NULL)
+        return STAGE_IDENTIFY;
+    if (!unauthenticated_enter(conn))
+        return close_for(conn, CLOSE_OVER_CAPACITY);
+    if (secure_start(&conn->client_tls, conn, &conn->client, acceptor->tls, NULL, client_shaken) != 0)
+        return close_for(conn, CLOSE_OUT_OF_MEMORY);
+    weir_timer_set(acceptor->worker->loop, &conn->timer, conn->accepted_ns + acceptor->listener->handshake_timeout_ns);
+    return STAGE_WAIT;
 }
 
 /* Identify and authorize: who is it, and what may it reach? */
 
+static bool remember_name(struct conn *conn, const struct decision *decision)
+{
+    if (decision->client != NULL)
+        return true;
+    conn->own_name = malloc(decision->name_size);
+    if (conn->own_name == NULL)
+        return false;
+    memcpy(conn->own_name, decision->name, decision->name_size);
+    conn->own_name_size = decision->name_size;
+    return true;
+}
+
+/* What the log will say: "dns:alice.example.com". */
+static bool remember_identity(struct conn *conn, const struct identity *identity)
+{
+    const struct identity_name *name = identity_own_name(identity);
+    if (!identity->has_certificate || name == NULL)
+        return true;
+    const char *kind = identity_kind_name(name->kind);
+    size_t kind_size = strlen(kind), size = name->size < LOG_VALUE_MAX ? name->size : LOG_VALUE_MAX;
+    conn->identity = malloc(kind_size + 1 + size);
+    if (conn->identity == NULL)
+        return false;
+    memcpy(conn->identity, kind, kind_size);
+    conn->identity[kind_size] = ':';
+    memcpy(conn->identity + kind_size + 1, name->bytes, size);
+    conn->identity_size = (uint32_t)(kind_size + 1 + size);
+    tls_session_forget_identity(conn->client_tls.session);
+    return true;
+}
+
 static enum stage identify(struct conn *conn)
 {
-    if (weir_socket_peer(&conn->client, &conn->peer) != 0)
-        return close_for(conn, CLOSE_CLIENT_RESET);
     struct identity identity = { .address = conn->peer };
     struct decision decision;
+    if (conn->client_tls.session != NULL)
+        tls_session_identity(conn->client_tls.session, &identity);
+    conn->shaken_ns = now_of(conn);
+    if (conn->client_tls.session != NULL)
+        histogram_add_own(&conn->acceptor->slot->handshake, conn->shaken_ns - conn->accepted_ns);
     decide(snapshot_of(conn), conn->acceptor->index, &identity, &decision);
     conn->configured = decision.client;
     conn->counters = decision.counters;
     conn->limits = decision.limits;
     conn->rule = decision.rule;
     conn->set = decision.set;
-    if (decision.client == NULL && (conn->own_name = strdup(decision.name)) == NULL)
+    if (!remember_name(conn, &decision) || !remember_identity(conn, &identity))
         return close_for(conn, CLOSE_OUT_OF_MEMORY);
     return decision.refusal != CLOSE_NONE ? close_for(conn, decision.refusal) : STAGE_LIMIT;
 }
 
-const char *conn_client_name(const struct conn *conn)
+/* The name may hold any bytes. */
+struct conn_name conn_client_name(const struct conn *conn)
 {
     if (conn->configured != NULL)
-        return conn->configured->name;
-    return conn->own_name != NULL ? conn->own_name : "";
+        return (struct conn_name){ conn->configured->name, (uint32_t)strlen(conn->configured->name) };
+    return (struct conn_name){ conn->own_name, conn->own_name_size };
 }
 
 /* Limit: a slot and a token of this client. Held to the end. */
@@ -131,10 +212,10 @@ const char *conn_client_name(const struct conn *conn)
 static enum stage limit(struct conn *conn)
 {
     struct weir_limiter *limiter = conn->acceptor->worker->shared->state->limiter;
-    const char *name = conn_client_name(conn);
+    struct conn_name name = conn_client_name(conn);
     int err = conn->configured != NULL
                   ? weir_client_enter(conn->configured->record, conn->limits, now_of(conn), &conn->slot)
-                  : weir_limiter_enter(limiter, name, strlen(name), conn->limits, now_of(conn), &conn->slot);
+                  : weir_limiter_enter(limiter, name.bytes, name.size, conn->limits, now_of(conn), &conn->slot);
     switch (err) {
     case 0:
         return STAGE_SELECT;
@@ -178,7 +259,7 @@ static enum stage connect_upstream(struct conn *conn)
     conn->upstream_open = true;
     weir_connect(&conn->upstream, &conn->target->address, conn->acceptor->listener->keepalive_s);
     weir_timer_set(loop, &conn->timer, conn->connecting_ns + pool_of(conn)->connect_timeout_ns);
-    if (!conn->client_watched)
+    if (!conn->client_watched && conn->client_tls.session == NULL)
         weir_watch(&conn->client);
     conn->client_watched = true;
     return STAGE_WAIT;
@@ -207,7 +288,7 @@ static enum upstream_failure failure_of(int status)
 
 /* This upstream did not take the connection: its socket is closed, and then another one is selected. What fails for
  * want of descriptors, memory or ports here says nothing about the upstream, and another one would fare no better. */
-static void attempt_failed(struct conn *conn, int status)
+static void attempt_failed(struct conn *conn, int status, enum upstream_failure failure, const char *cause)
 {
     weir_timer_stop(conn->acceptor->worker->loop, &conn->timer);
     if (is_our_fault(status)) {
@@ -215,17 +296,17 @@ static void attempt_failed(struct conn *conn, int status)
         return;
     }
     conn->failure = status == WEIR_ETIMEDOUT ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED;
-    counter_add(&conn->target->counters->failures[failure_of(status)], 1);
-    health_traffic(pool_of(conn), conn->lease.place, false, conn->connecting_ns, now_of(conn), weir_strerror(status));
+    counter_add(&conn->target->counters->failures[failure], 1);
+    health_traffic(pool_of(conn), conn->lease.place, false, conn->connecting_ns, now_of(conn), cause);
+    free(conn->trouble);
+    conn->trouble = strdup(cause);
     weir_lease_release(&conn->lease);
-    conn->upstream_closing = true;
-    weir_close(&conn->upstream, WEIR_CLOSE_NORMAL);
+    close_upstream(conn, WEIR_CLOSE_NORMAL);
 }
 
-static void connect_timed_out(struct weir_timer *timer)
+static void connect_failed(struct conn *conn, int status)
 {
-    struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
-    attempt_failed(conn, WEIR_ETIMEDOUT);
+    attempt_failed(conn, status, failure_of(status), weir_strerror(status));
 }
 
 static void upstream_connected(struct weir_socket *socket, int status)
@@ -234,9 +315,44 @@ static void upstream_connected(struct weir_socket *socket, int status)
     if (conn->upstream_closing)
         return;
     if (status == 0)
-        conn_run(conn, STAGE_RELAY);
+        conn_run(conn, STAGE_UPSTREAM_HANDSHAKE);
     else
-        attempt_failed(conn, status);
+        connect_failed(conn, status);
+}
+
+/* Upstream handshake: not a byte of the client goes out before the upstream has proved who it is. */
+
+static void upstream_shaken(struct handshake *handshake, int status)
+{
+    struct conn *conn = handshake->owner;
+    if (status == 0)
+        conn_run(conn, STAGE_RELAY);
+    else if (status == WEIR_EIO)
+        attempt_failed(conn, status, UPSTREAM_FAILURE_TLS, tls_session_failure(conn->upstream_tls.session)->text);
+    else
+        connect_failed(conn, status);
+}
+
+static enum stage shake_upstream(struct conn *conn)
+{
+    struct tls_context *context = conn->acceptor->worker->pool_tls[conn->acceptor->listener->pool];
+    if (context == NULL)
+        return STAGE_RELAY;
+    int err =
+        secure_start(&conn->upstream_tls, conn, &conn->upstream, context, &conn->target->address, upstream_shaken);
+    return err == 0 ? STAGE_WAIT : close_for(conn, CLOSE_OUT_OF_MEMORY);
+}
+
+/* One timer serves the stages that wait with a deadline. */
+static void time_is_over(struct weir_timer *timer)
+{
+    struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+    if (conn->reason != CLOSE_NONE)
+        close_client(conn, WEIR_CLOSE_NORMAL); /* enough farewell */
+    else if (conn->shaken_ns == 0)
+        conn_end(conn, CLOSE_HANDSHAKE_TIMEOUT);
+    else
+        connect_failed(conn, WEIR_ETIMEDOUT);
 }
 
 static void client_noticed(struct weir_socket *socket, int status)
@@ -251,6 +367,10 @@ static void relay_ended(struct weir_relay *relay, enum weir_relay_end end)
 {
     static const enum close_reason reasons[] = {
         [WEIR_RELAY_DONE] = CLOSE_DONE,
+        [WEIR_RELAY_CLIENT_TRUNCATED] = CLOSE_TLS_TRUNCATED,
+        [WEIR_RELAY_UPSTREAM_TRUNCATED] = CLOSE_UPSTREAM_RESET,
+        [WEIR_RELAY_CLIENT_CORRUPT] = CLOSE_TLS_ERROR,
+        [WEIR_RELAY_UPSTREAM_CORRUPT] = CLOSE_UPSTREAM_RESET,
         [WEIR_RELAY_CLIENT_RESET] = CLOSE_CLIENT_RESET,
         [WEIR_RELAY_UPSTREAM_RESET] = CLOSE_UPSTREAM_RESET,
         [WEIR_RELAY_IDLE_TIMEOUT] = CLOSE_IDLE_TIMEOUT,
@@ -268,7 +388,12 @@ static enum stage relay(struct conn *conn)
     conn->connected_ns = now_of(conn);
     counter_add(&conn->target->counters->connections, 1);
     histogram_add_own(&pool_of(conn)->slots[worker->index].connect, conn->connected_ns - conn->connecting_ns);
+    conn->relay.filters[WEIR_RELAY_CLIENT] = secure_filter(&conn->client_tls);
+    conn->relay.filters[WEIR_RELAY_UPSTREAM] = secure_filter(&conn->upstream_tls);
     weir_relay_start(&conn->relay, worker->loop, &conn->client, &conn->upstream, &conn->acceptor->relay, relay_ended);
+    secure_feed(&conn->upstream_tls, &conn->relay, WEIR_RELAY_UPSTREAM);
+    if (conn->reason == CLOSE_NONE)
+        secure_feed(&conn->client_tls, &conn->relay, WEIR_RELAY_CLIENT);
     return STAGE_WAIT;
 }
 
@@ -298,6 +423,45 @@ static void count_close(const struct conn *conn)
         counter_add(&conn->counters->denied[conn->reason], 1);
 }
 
+static void close_client(struct conn *conn, enum weir_close_mode mode)
+{
+    weir_timer_stop(conn->acceptor->worker->loop, &conn->timer);
+    secure_stop(&conn->client_tls);
+    conn->client.events = &client_events;
+    weir_close(&conn->client, mode);
+}
+
+static void close_upstream(struct conn *conn, enum weir_close_mode mode)
+{
+    if (!conn->upstream_open || conn->upstream_closing)
+        return;
+    secure_stop(&conn->upstream_tls);
+    conn->upstream.events = &upstream_events;
+    conn->upstream_closing = true;
+    weir_close(&conn->upstream, mode);
+}
+
+/* A TLS client that is refused gets a clean end, with the alert that says why where there is one: to close with unread
+ * input would destroy what it has not read yet. */
+static bool deserves_farewell(const struct conn *conn)
+{
+    switch (conn->reason) {
+    case CLOSE_TLS_NO_CERTIFICATE:
+    case CLOSE_TLS_BAD_CERTIFICATE:
+    case CLOSE_TLS_ERROR:
+    case CLOSE_UNKNOWN_CLIENT:
+    case CLOSE_CLIENT_LIMIT:
+    case CLOSE_CLIENT_RATE:
+    case CLOSE_NOT_AUTHORIZED:
+    case CLOSE_NO_UPSTREAM:
+    case CLOSE_CONNECT_FAILED:
+    case CLOSE_CONNECT_TIMEOUT:
+        return conn->client_tls.handshake != NULL && conn->client_tls.handshake->state != HANDSHAKE_OVER;
+    default:
+        return false;
+    }
+}
+
 static void close_conn(struct conn *conn)
 {
     struct weir_loop *loop = conn->acceptor->worker->loop;
@@ -305,23 +469,21 @@ static void close_conn(struct conn *conn)
     enum weir_close_mode mode = conn->reason == CLOSE_DONE ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET;
     weir_timer_stop(loop, &conn->timer);
     weir_relay_stop(&conn->relay);
+    unauthenticated_leave(conn);
     judge_upstream(conn);
     weir_lease_release(&conn->lease);
     weir_client_leave(&conn->slot);
     count_close(conn);
     conn_log(conn, now_of(conn));
 
-    conn->client.events = &client_events;
-    conn->sockets_closing = 1;
-    weir_close(&conn->client, mode);
-    if (!conn->upstream_open)
-        return;
-    conn->sockets_closing++;
-    if (!conn->upstream_closing) {
-        conn->upstream.events = &upstream_events;
-        weir_close(&conn->upstream, mode);
+    conn->sockets_closing = conn->upstream_open ? 2 : 1;
+    close_upstream(conn, mode);
+    if (deserves_farewell(conn)) {
+        weir_timer_set(loop, &conn->timer, now_of(conn) + FAREWELL_NS);
+        handshake_farewell(conn->client_tls.handshake);
+    } else {
+        close_client(conn, mode);
     }
-    conn->upstream_closing = true;
 }
 
 static void socket_closed(struct conn *conn)
@@ -331,8 +493,12 @@ static void socket_closed(struct conn *conn)
         return;
     struct worker *worker = conn->acceptor->worker;
     weir_relay_release(&conn->relay);
+    secure_free(&conn->client_tls);
+    secure_free(&conn->upstream_tls);
     unlink_conn(conn);
     free(conn->own_name);
+    free(conn->identity);
+    free(conn->trouble);
     free(conn);
     worker_part_closed(worker);
 }
@@ -346,6 +512,8 @@ static void upstream_closed(struct weir_socket *socket)
 {
     struct conn *conn = conn_of_upstream(socket);
     conn->upstream_open = conn->upstream_closing = false;
+    if (conn->connected_ns == 0)
+        secure_free(&conn->upstream_tls);
     if (conn->reason != CLOSE_NONE)
         socket_closed(conn);
     else
@@ -364,8 +532,13 @@ static const struct weir_socket_events upstream_events = { .connected = upstream
 /* The driver. */
 
 static enum stage (*const stages[])(struct conn *conn) = {
-    [STAGE_IDENTIFY] = identify,        [STAGE_LIMIT] = limit, [STAGE_SELECT] = select_upstream,
-    [STAGE_CONNECT] = connect_upstream, [STAGE_RELAY] = relay,
+    [STAGE_HANDSHAKE] = shake_client,
+    [STAGE_IDENTIFY] = identify,
+    [STAGE_LIMIT] = limit,
+    [STAGE_SELECT] = select_upstream,
+    [STAGE_CONNECT] = connect_upstream,
+    [STAGE_UPSTREAM_HANDSHAKE] = shake_upstream,
+    [STAGE_RELAY] = relay,
 };
 
 static void conn_run(struct conn *conn, enum stage next)

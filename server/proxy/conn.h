@@ -2,7 +2,38 @@
 #ifndef PROXY_CONN_H
 #define PROXY_CONN_H
 
+#include "handshake.h"
 #include "worker.h"
+
+struct conn;
+
+/* TLS on one side of a connection; all NULL: plain. */
+struct secure {
+    struct tls_session *session;
+    struct handshake *handshake; /* until the relay starts */
+};
+
+/* Starts a handshake. `address`: of an upstream; NULL: the peer is a client. Returns 0 or WEIR_ENOMEM. */
+int secure_start(struct secure *secure, struct conn *conn, struct weir_socket *socket, struct tls_context *context,
+                 const struct weir_address *address, void (*done)(struct handshake *handshake, int status));
+struct weir_filter *secure_filter(const struct secure *secure);
+/* Hands over to a relay that has just started; the handshake is gone then. */
+void secure_feed(struct secure *secure, struct weir_relay *relay, enum weir_relay_side side);
+/* The socket is about to be closed. */
+void secure_stop(struct secure *secure);
+/* The socket is closed. */
+void secure_free(struct secure *secure);
+
+/* A client that has not proved who it is counts as nobody: at most max_handshakes of a worker, the oldest goes for a
+ * new one; and at most max_handshakes_per_source of one address. Returns false when this one is over that. Leaving
+ * twice does nothing. */
+bool unauthenticated_enter(struct conn *conn);
+void unauthenticated_leave(struct conn *conn);
+
+struct conn_name {
+    const char *bytes; /* perhaps NULL */
+    uint32_t size;
+};
 
 /* One connection, from accept to close: see conn.c. All of it belongs to the loop's thread. */
 struct conn {
@@ -16,11 +47,16 @@ struct conn {
     bool upstream_open;    /* `upstream` has been dialled and has not completed its close */
     bool upstream_closing; /* ... but its close is under way */
     uint8_t sockets_closing;
+    struct secure client_tls, upstream_tls;
+    struct conn *next_nobody, **pprev_nobody; /* in the worker's line of unauthenticated ones; pprev NULL: not in it */
 
     /* who */
     struct weir_address peer;
     const struct client *configured; /* NULL: an unknown client */
-    char *own_name;                  /* of an unknown client */
+    char *own_name;                  /* of an unknown client; any bytes */
+    uint32_t own_name_size, identity_size;
+    char *identity; /* of a certificate: "dns:alice.example.com"; any bytes */
+    char *trouble;  /* what the last failed attempt to connect met */
     struct client_counters *counters;
     const struct weir_limits *limits;
     const struct rule *rule;
@@ -34,7 +70,7 @@ struct conn {
     struct weir_timer timer; /* connect_timeout */
     struct weir_relay relay;
 
-    uint64_t accepted_ns, connecting_ns, connected_ns; /* 0: not yet */
+    uint64_t accepted_ns, shaken_ns, connecting_ns, connected_ns; /* 0: not yet */
 };
 
 /* Takes over an accepted descriptor; everything else happens by itself. */
@@ -45,7 +81,7 @@ void conn_accept(struct acceptor *acceptor, int fd);
 void conn_end(struct conn *conn, enum close_reason reason);
 
 /* The name that its limits are counted under; "" before it is identified. */
-const char *conn_client_name(const struct conn *conn);
+struct conn_name conn_client_name(const struct conn *conn);
 
 /* Writes the line of a connection that has just ended (conn_log.c). */
 void conn_log(const struct conn *conn, uint64_t now_ns);

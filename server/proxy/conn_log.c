@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define DETAIL_BYTES 256
 
@@ -54,6 +55,17 @@ static const char *describe(const struct conn *conn, char *text, size_t size)
     case CLOSE_NO_UPSTREAM:
         describe_set(conn, text, size);
         break;
+    case CLOSE_CONNECT_FAILED:
+        if (conn->trouble == NULL)
+            return NULL;
+        snprintf(text, size, "%s: %s", conn->target->name, conn->trouble);
+        break;
+    case CLOSE_TLS_NO_CERTIFICATE:
+    case CLOSE_TLS_BAD_CERTIFICATE:
+    case CLOSE_TLS_ERROR:
+        return tls_session_failure(conn->client_tls.session)->text;
+    case CLOSE_UPSTREAM_RESET:
+        return conn->upstream_tls.session != NULL ? tls_session_failure(conn->upstream_tls.session)->text : NULL;
     default:
         return NULL;
     }
@@ -66,14 +78,20 @@ void conn_log(const struct conn *conn, uint64_t now_ns)
     enum log_level level = close_reason_level(conn->reason);
     if ((level == LOG_LEVEL_INFO && !snapshot->settings.log_connections) || !log_enabled(level))
         return;
-    char peer[WEIR_ADDRESS_TEXT_MAX], identity[WEIR_ADDRESS_TEXT_MAX], target[WEIR_ADDRESS_TEXT_MAX];
+    char peer[WEIR_ADDRESS_TEXT_MAX], host[WEIR_ADDRESS_TEXT_MAX], target[WEIR_ADDRESS_TEXT_MAX];
     char detail[DETAIL_BYTES];
     const struct upstream *upstream = conn->target;
+    const struct tls_session *session = conn->client_tls.session;
+    struct conn_name client = conn_client_name(conn), identity = { conn->identity, conn->identity_size };
+    if (identity.bytes == NULL) {
+        identity.bytes = weir_address_format_host(&conn->peer, host, sizeof host);
+        identity.size = (uint32_t)strlen(host);
+    }
     const struct log_field fields[] = {
         LOG_U64("id", conn->id),
         LOG_STR("listener", conn->acceptor->listener->name),
-        LOG_STR("client", conn_client_name(conn)),
-        LOG_STR("identity", weir_address_format_host(&conn->peer, identity, sizeof identity)),
+        LOG_BYTES("client", client.bytes, client.size),
+        LOG_BYTES("identity", identity.bytes, identity.size),
         LOG_STR("peer", weir_address_format(&conn->peer, peer, sizeof peer)),
         LOG_STR("upstream", upstream != NULL ? upstream->name : ""),
         LOG_STR("upstream_address",
@@ -83,6 +101,10 @@ void conn_log(const struct conn *conn, uint64_t now_ns)
         LOG_U64("to_client_bytes", conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes),
         LOG_MS("duration_ms", now_ns - conn->accepted_ns),
         LOG_MS("connect_ms", conn->connected_ns != 0 ? conn->connected_ns - conn->connecting_ns : 0),
+        LOG_MS("handshake_ms", session != NULL && conn->shaken_ns != 0 ? conn->shaken_ns - conn->accepted_ns : 0),
+        LOG_STR("tls_version", session != NULL ? tls_session_version(session) : ""),
+        LOG_STR("tls_cipher", session != NULL ? tls_session_cipher(session) : ""),
+        LOG_STR("server_name", session != NULL ? tls_session_server_name(session) : NULL),
         LOG_U64("tries", conn->tried.count),
         LOG_STR("cause", level == LOG_LEVEL_WARN ? close_reason_sentence(conn->reason) : NULL),
         LOG_STR("detail", describe(conn, detail, sizeof detail)),

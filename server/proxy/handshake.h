@@ -44,7 +44,8 @@ enum handshake_state {
 struct handshake {
     struct handshakes *line;
     struct weir_socket *socket;
-    struct tls_session *session; /* the connection's */
+    struct tls_session *session; /* the owner's */
+    void *owner;                 /* for the caller's use */
     void (*done)(struct handshake *handshake, int status);
     enum handshake_state state;
     bool sending, receiving, queued, peer_ended, shut;

@@ -142,16 +142,42 @@ static void init_acceptor(struct worker *worker, uint32_t index, int fd)
     weir_acceptor_init(&acceptor->socket, worker->loop, fd);
 }
 
+/* A context for each TLS block. */
+static int open_tls(struct worker *worker)
+{
+    const struct snapshot *snapshot = worker->shared->snapshot;
+    int err = 0;
+    for (uint32_t n = 0; err == 0 && n < snapshot->listener_count; n++)
+        if (snapshot->listeners[n].material != NULL)
+            err = tls_context_new(snapshot->listeners[n].material, TLS_SERVER, worker->loop, &worker->acceptors[n].tls);
+    for (uint32_t n = 0; err == 0 && n < snapshot->pool_count; n++)
+        if (snapshot->pools[n].material != NULL)
+            err = tls_context_new(snapshot->pools[n].material, TLS_CLIENT, worker->loop, &worker->pool_tls[n]);
+    return err;
+}
+
+static int open_worker(struct worker *worker)
+{
+    const struct snapshot *snapshot = worker->shared->snapshot;
+    worker->acceptors = calloc(snapshot->listener_count, sizeof *worker->acceptors);
+    worker->pool_tls = calloc(snapshot->pool_count, sizeof *worker->pool_tls);
+    if (worker->acceptors == NULL || worker->pool_tls == NULL)
+        return WEIR_ENOMEM;
+    int err = prober_new(worker, &worker->prober);
+    return err != 0 ? err : open_tls(worker);
+}
+
 int worker_init(struct worker *worker, struct shared *shared, struct weir_loop *loop, uint32_t index,
                 const int *listen_fds)
 {
     worker->shared = shared;
     worker->loop = loop;
     worker->index = index;
+    worker->last_nobody = &worker->nobodies;
     worker->budget.limit = OVERFLOW_BUDGET_BYTES;
     worker->pause.fire = pause_over;
-    worker->acceptors = calloc(shared->snapshot->listener_count, sizeof *worker->acceptors);
-    int err = worker->acceptors == NULL ? WEIR_ENOMEM : prober_new(worker, &worker->prober);
+    handshakes_init(&worker->handshakes, loop);
+    int err = open_worker(worker);
     if (err != 0) {
         worker_free(worker);
         return err;
@@ -212,8 +238,15 @@ void worker_stop(struct worker *worker)
 
 void worker_free(struct worker *worker)
 {
+    if (worker->loop == NULL)
+        return;
+    const struct snapshot *snapshot = worker->shared->snapshot;
+    for (uint32_t n = 0; worker->acceptors != NULL && n < snapshot->listener_count; n++)
+        tls_context_free(&worker->acceptors[n].tls);
+    for (uint32_t n = 0; worker->pool_tls != NULL && n < snapshot->pool_count; n++)
+        tls_context_free(&worker->pool_tls[n]);
     prober_free(&worker->prober);
     free(worker->acceptors);
-    worker->acceptors = NULL;
-    worker->loop = NULL;
+    free(worker->pool_tls);
+    *worker = (struct worker){ 0 };
 }

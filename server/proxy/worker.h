@@ -11,6 +11,8 @@
 #include <weir/socket.h>
 
 #include "../policy/snapshot.h"
+#include "../tls/context.h"
+#include "handshake.h"
 
 /* One loop's share of the balancer: its acceptors, connections and probes. A worker knows no threads: balancer.c gives
  * each one of its own, the simulator runs several in one. All functions belong to the loop's thread, or to the only one
@@ -37,7 +39,8 @@ struct acceptor {
     uint32_t index; /* of the listener */
     struct listener_slot *slot;
     struct weir_relay_options relay;
-    bool open; /* its descriptor is not closed yet */
+    struct tls_context *tls; /* NULL: plain */
+    bool open;               /* its descriptor is not closed yet */
     bool accepting;
     int parked_fd; /* taken when another worker had just filled the last place; -1: none */
 };
@@ -48,7 +51,11 @@ struct worker {
     uint32_t index;
     struct acceptor *acceptors; /* by listener */
     struct prober *prober;
-    struct conn *conns; /* all open ones */
+    struct conn *conns;                   /* all open ones */
+    struct conn *nobodies, **last_nobody; /* clients that have not finished their handshakes, the oldest first */
+    uint32_t nobody_count;
+    struct handshakes handshakes;
+    struct tls_context **pool_tls; /* by pool; NULL: plain to its upstreams */
     uint64_t next_id;
     struct weir_relay_budget budget;
     struct weir_timer pause; /* while accepting rests: looks again */
