@@ -8,29 +8,16 @@
 
 /* TLS on a side of a connection. */
 
-/* The name that an upstream is asked for: the first dns: that it may prove to be. */
-static const char *server_name_of(const struct conn *conn)
+static int start(struct secure *secure, struct tls_context *context, const struct weir_address *address)
 {
-    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
-    const struct tls_settings *tls = snapshot->pools[conn->acceptor->listener->pool].tls;
-    for (uint32_t n = 0; n < tls->verify_count; n++)
-        if (tls->verify[n].kind == IDENTITY_DNS)
-            return tls->verify[n].text;
-    return NULL;
-}
-
-static int start(struct secure *secure, const struct conn *conn, struct tls_context *context,
-                 const struct weir_address *address)
-{
-    const char *name = address != NULL ? server_name_of(conn) : NULL;
     secure->handshake = calloc(1, sizeof *secure->handshake);
-    return secure->handshake == NULL ? WEIR_ENOMEM : tls_session_new(context, name, address, &secure->session);
+    return secure->handshake == NULL ? WEIR_ENOMEM : tls_session_new(context, address, &secure->session);
 }
 
 int secure_start(struct secure *secure, struct conn *conn, struct weir_socket *socket, struct tls_context *context,
                  const struct weir_address *address, void (*done)(struct handshake *handshake, int status))
 {
-    int err = start(secure, conn, context, address);
+    int err = start(secure, context, address);
     if (err != 0) {
         secure_free(secure);
         return err;
