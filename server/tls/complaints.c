@@ -7,8 +7,8 @@
 
 #include <weir/errors.h>
 
-static void write_at(struct complaints *complaints, uint32_t at, enum tls_setting setting, const char *format,
-                     va_list arguments)
+__attribute__((format(printf, 4, 0))) static void
+write_at(struct complaints *complaints, uint32_t at, enum tls_setting setting, const char *format, va_list arguments)
 {
     struct tls_complaint *complaint = &complaints->list[at];
     complaint->setting = setting;
