@@ -105,10 +105,11 @@ void handshakes_init(struct handshakes *handshakes, struct weir_loop *loop)
 
 /* Sending */
 
+/* One that failed may still have an alert to send. */
 static void tell(struct handshake *handshake, int status)
 {
     leave_line(handshake);
-    if (status != 0)
+    if (status != 0 && status != WEIR_EIO)
         handshake->state = HANDSHAKE_OVER;
     handshake->done(handshake, status);
 }
