@@ -88,11 +88,19 @@ char *describe_date(const ASN1_TIME *time, char text[DESCRIBE_DATE_BYTES])
     return text;
 }
 
+/* The CRL that a verification objected to is not kept by it. */
+static char *describe_crl_end(X509_STORE_CTX *verification, const X509_NAME *issuer, char text[DESCRIBE_DATE_BYTES])
+{
+    STACK_OF(X509_CRL) *crls = X509_STORE_CTX_get1_crls(verification, issuer);
+    describe_date(crls == NULL ? NULL : X509_CRL_get0_nextUpdate(sk_X509_CRL_value(crls, 0)), text);
+    sk_X509_CRL_pop_free(crls, X509_CRL_free);
+    return text;
+}
+
 void describe_refusal(X509_STORE_CTX *verification, enum tls_role role, char *text, size_t size)
 {
     char name[DESCRIBE_NAME_BYTES], issuer[DESCRIBE_NAME_BYTES], date[DESCRIBE_DATE_BYTES];
     const X509 *certificate = X509_STORE_CTX_get_current_cert(verification);
-    const X509_CRL *crl = X509_STORE_CTX_get0_current_crl(verification);
     int error = X509_STORE_CTX_get_error(verification);
     const char *leaf = role == TLS_SERVER ? "client certificate" : "upstream certificate";
     const char *what = X509_STORE_CTX_get_error_depth(verification) == 0 ? leaf : "CA certificate";
@@ -119,8 +127,8 @@ void describe_refusal(X509_STORE_CTX *verification, enum tls_role role, char *te
         snprintf(text, size, "no CRL of %s for %s %s", issuer, what, name);
         break;
     case X509_V_ERR_CRL_HAS_EXPIRED:
-        describe_date(crl == NULL ? NULL : X509_CRL_get0_nextUpdate(crl), date);
-        snprintf(text, size, "the CRL of %s for %s %s expired %s", issuer, what, name, date);
+        snprintf(text, size, "the CRL of %s for %s %s expired %s", issuer, what, name,
+                 describe_crl_end(verification, X509_get_issuer_name(certificate), date));
         break;
     default:
         snprintf(text, size, "%s %s: %s", what, name, X509_verify_cert_error_string(error));

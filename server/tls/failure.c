@@ -32,11 +32,26 @@ const char *tls_queued_reason(void)
     return reason == NULL ? "unknown error" : reason;
 }
 
+/* OpenSSL 3.0 has no names for what came with TLS 1.3. */
+static const char *alert_name(int alert)
+{
+    switch (alert) {
+    case SSL_AD_MISSING_EXTENSION:
+        return "missing extension";
+    case SSL_AD_CERTIFICATE_REQUIRED:
+        return "certificate required";
+    case SSL_AD_NO_APPLICATION_PROTOCOL:
+        return "no application protocol";
+    default:
+        return SSL_alert_desc_string_long(alert);
+    }
+}
+
 static void set_alert(enum tls_role role, int alert, struct tls_failure *failure)
 {
     failure->kind = TLS_FAILURE_PROTOCOL;
     snprintf(failure->text, sizeof failure->text, "the %s sent the alert \"%s\"",
-             role == TLS_SERVER ? "client" : "upstream", SSL_alert_desc_string_long(alert));
+             role == TLS_SERVER ? "client" : "upstream", alert_name(alert));
 }
 
 static void set_reason(unsigned long code, struct tls_failure *failure)
