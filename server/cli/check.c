@@ -10,6 +10,8 @@ void print_config_errors(const struct config_errors *errors)
 {
     for (uint32_t i = 0; i < errors->count; i++)
         fprintf(stderr, "%s\n", errors->lines[i]);
+    for (uint32_t i = 0; i < errors->warning_count; i++)
+        fprintf(stderr, "warning: %s\n", errors->warnings[i]);
 }
 
 /* Judges the snapshot in a state of its own that nobody else sees: expectations go through the same code as

@@ -17,10 +17,11 @@ enum {
 
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-/* Writes each error to standard error, a line each. */
+/* Writes each error and warning to standard error, a line each. */
 void print_config_errors(const struct config_errors *errors);
 
 #endif

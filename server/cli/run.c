@@ -24,6 +24,7 @@ static const int handled_signals[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR2 };
 
 /* What is taken at start, in this order, and given back in the other. */
 struct running {
+    struct config_errors errors; /* and warnings, until they are logged */
     struct snapshot *snapshot;
     struct state state;
     struct balancer *balancer;
@@ -61,26 +62,31 @@ static int bind_state(struct running *running)
 /* Returns an exit status; EXIT_OK: the configuration is good and bound. */
 static int load(const char *path, struct running *running)
 {
-    struct config_errors errors = { 0 };
-    int err = config_read(path, &running->snapshot, &errors);
+    struct config_errors *errors = &running->errors;
+    int err = config_read(path, &running->snapshot, errors);
     if (err == 0)
         err = bind_state(running);
     if (err == 0)
-        err = config_expect(running->snapshot, &errors);
-    print_config_errors(&errors);
-    bool bad_file = errors.count > 0;
-    if (err != 0 && !bad_file)
-        fprintf(stderr, "weir: cannot load %s: %s\n", path, weir_strerror(err));
-    config_errors_free(&errors);
+        err = config_expect(running->snapshot, errors);
     if (err == 0)
         return EXIT_OK;
-    return bad_file ? EXIT_USAGE : EXIT_FAILED;
+    print_config_errors(errors);
+    if (errors->count == 0)
+        fprintf(stderr, "weir: cannot load %s: %s\n", path, weir_strerror(err));
+    return errors->count > 0 ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static void log_warnings(const struct config_errors *errors)
+{
+    for (uint32_t i = 0; i < errors->warning_count; i++)
+        log_warn("doubtful configuration", LOG_STR("warning", errors->warnings[i]));
 }
 
 static int start(struct running *running)
 {
     const struct settings *settings = &running->snapshot->settings;
     int err = log_start(settings->log_format, settings->log_level);
+    log_warnings(&running->errors);
     if (err == 0)
         err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
     if (err == 0)
@@ -140,6 +146,7 @@ static void stop(struct running *running)
     if (was_running)
         log_info("stopped", LOG_U64("connections_ended", open));
     log_stop();
+    config_errors_free(&running->errors);
     snapshot_free(&running->snapshot);
     state_free(&running->state);
 }

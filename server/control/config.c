@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <weir/errors.h>
@@ -20,6 +19,7 @@
 #define RULES_MAX 100000
 #define EXPECTATIONS_MAX 100000
 #define MAX_CONNECTIONS_MAX 100000000
+#define HANDSHAKES_MAX 1000000
 
 static const struct word io_words[] = {
     { "auto", WEIR_BACKEND_AUTO, false },
@@ -52,45 +52,6 @@ static void read_workers(struct reader *reader, const struct field *field, const
         refuse(reader, field->key, node, "auto or a number from 1 to %d", WORKERS_MAX);
     else
         read_u32(reader, field, node, slot);
-}
-
-/* Makes a path that is relative to the file an absolute one. Returns NULL when out of memory or place. */
-static char *absolute_path(const char *file, const char *path)
-{
-    const char *slash = strrchr(file, '/');
-    char *result = NULL;
-
-    if (path[0] == '/')
-        return strdup(path);
-    char *here = file[0] == '/' ? strdup("") : getcwd(NULL, 0);
-    if (here == NULL)
-        return NULL;
-    int directory = slash == NULL ? 0 : (int)(slash - file) + 1;
-    const char *between = here[0] == '\0' || strcmp(here, "/") == 0 ? "" : "/";
-    if (asprintf(&result, "%s%s%.*s%s", here, between, directory, file, path) < 0)
-        result = NULL;
-    free(here);
-    return result;
-}
-
-static void read_socket(struct reader *reader, const struct field *field, const struct node *node, void *slot)
-{
-    size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-    const char *text = node_text(node);
-    char *path = text == NULL ? NULL : absolute_path(reader->snapshot->path, text);
-
-    if (text == NULL || text[0] == '\0' || text[strlen(text) - 1] == '/')
-        refuse(reader, field->key, node, "the path of a socket, like /run/weir/admin.sock");
-    else if (path == NULL)
-        reader->report->out_of_memory = true;
-    else if (strlen(path) > max)
-        report_add(reader->report, node->at, "%s has a path of %zu bytes; at most %zu are possible", field->key,
-                   strlen(path), max);
-    else {
-        *(char **)slot = path;
-        return;
-    }
-    free(path);
 }
 
 static void read_admin_http(struct reader *reader, const struct field *field, const struct node *node, void *slot)
@@ -133,8 +94,9 @@ static const struct field file_fields[] = {
     { "expect", read_expectations, 0, 0, EXPECTATIONS_MAX },
     { "user", .until = "start weir as the user that it shall run as" },
     { "sandbox", .only = "off" },
-    { "max_handshakes", .until = "it belongs to listeners with tls; remove it" },
-    { "max_handshakes_per_source", .only = "0" },
+    { "max_handshakes", read_u32, offsetof(struct snapshot, settings.max_handshakes), 1, HANDSHAKES_MAX },
+    { "max_handshakes_per_source", read_u32, offsetof(struct snapshot, settings.max_handshakes_per_source), 0,
+      HANDSHAKES_MAX },
 };
 static const struct section file_section = SECTION("this file", file_fields);
 
@@ -168,6 +130,7 @@ static void reader_free(struct reader *reader)
     index_free(&reader->upstream_addresses);
     index_free(&reader->clients);
     index_free(&reader->networks);
+    index_free(&reader->identities);
     free(reader->upstream_limits);
     arena_free(&reader->arena);
 }
@@ -183,7 +146,7 @@ static void read_file(struct reader *reader, const char *bytes, size_t size)
 int config_read_memory(const char *path, const char *bytes, size_t size, struct snapshot **ret_snapshot,
                        struct config_errors *errors)
 {
-    struct report report = { .count = 0 };
+    struct report report = { .out_of_memory = false };
     struct snapshot *snapshot = new_snapshot(path);
     struct reader reader = {
         .report = &report, .snapshot = snapshot, .default_limits = NO_LIMITS, .pools_incomplete = true

@@ -8,7 +8,9 @@
  * "FILE:LINE:COLUMN: what is wrong, and what would be right". */
 struct config_errors {
     char **lines;
-    uint32_t count; /* at most CONFIG_ERRORS_MAX; a last line says that there are more */
+    uint32_t count;  /* at most CONFIG_ERRORS_MAX; a last line says that there are more */
+    char **warnings; /* likewise, of what is no error: the file is good all the same */
+    uint32_t warning_count;
 };
 
 #define CONFIG_ERRORS_MAX 100

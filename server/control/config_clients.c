@@ -33,7 +33,7 @@ static const struct section limits_section = SECTION("limits", limits_fields);
 static const struct field client_fields[] = {
     { "name", read_name, offsetof(struct client_draft, client.name), .add = "name: NAME",
       PLACED_AT(struct client_draft, client.at) },
-    { "identity", read_node, offsetof(struct client_draft, identity), 1, 1000, .add = "identity: [\"cidr:NETWORK\"]" },
+    { "identity", read_node, offsetof(struct client_draft, identity), 1, 1000, .add = "identity: [\"dns:NAME\"]" },
     { "limits", read_section, offsetof(struct client_draft, limits), .section = &limits_section },
 };
 static const struct section client_section = SECTION("this client", client_fields);
@@ -66,83 +66,6 @@ void read_limits(struct reader *reader, const struct field *field, const struct 
     snapshot->default_limits = limits_complete(&reader->default_limits, &none);
 }
 
-/* Identities of certificates, which need listeners with tls. */
-static const char *const certificate_types[] = { "dns:", "uri:", "email:", "cn:", "sha256:" };
-
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-bool identity_is_of_certificate(const char *text)
-{
-    for (size_t i = 0; i < sizeof certificate_types / sizeof certificate_types[0]; i++)
-        if (begins_with(text, certificate_types[i]))
-            return true;
-    return false;
-}
-
-struct network_key identity_key(const struct network *network)
-{
-    struct network_key key = { value_address_key(&network->base), network->prefix,
-                               network->base.u.any.sa_family == AF_INET6 };
-    return key;
-}
-
-static void refuse_host_bits(struct reader *reader, const struct node *node, const struct network *network)
-{
-    char text[WEIR_ADDRESS_TEXT_MAX];
-
-    report_add(reader->report, node->at, "%s has bits behind its prefix; the network is cidr:%s/%u",
-               quote(node->text).text, weir_address_format_host(&network->base, text, sizeof text), network->prefix);
-}
-
-static void add_network(struct reader *reader, const struct node *node, const struct network *network)
-{
-    struct snapshot *snapshot = reader->snapshot;
-    struct network_key key = identity_key(network);
-    uint32_t other = index_find(&reader->networks, 0, &key, sizeof key);
-
-    if (other == network->client) {
-        report_add(reader->report, node->at, "%s stands here twice; remove one of them", quote(node->text).text);
-        return;
-    }
-    if (other != INDEX_NONE) {
-        report_add(reader->report, node->at,
-                   "%s is the identity of client \"%s\" (line %u); it can be that of one only", quote(node->text).text,
-                   snapshot->clients[other].name, snapshot->clients[other].at.line);
-        return;
-    }
-    reader_index(reader, &reader->networks, 0, &key, sizeof key, network->client);
-    snapshot->networks[snapshot->network_count++] = *network;
-}
-
-static void read_identity(struct reader *reader, const struct node *node, uint32_t client)
-{
-    const char *text = node_text(node);
-    struct network network;
-    bool exact;
-
-    if (text == NULL)
-        refuse(reader, "an identity", node, "a text like cidr:192.168.0.0/16");
-    else if (identity_is_of_certificate(text))
-        report_add(reader->report, node->at, "%s is not yet supported; clients are known by cidr: only",
-                   quote(text).text);
-    else if (!begins_with(text, "cidr:"))
-        report_add(reader->report, node->at, "%s is not a typed identity; write cidr:NETWORK, like cidr:192.168.0.0/16",
-                   quote(text).text);
-    else if (value_network(text + strlen("cidr:"), &network, &exact) != 0)
-        report_add(reader->report, node->at,
-                   "%s is not a network; write cidr:IP/BITS, like cidr:192.168.0.0/16 or cidr:2001:db8::/32",
-                   quote(text).text);
-    else if (!exact)
-        refuse_host_bits(reader, node, &network);
-    else {
-        network.client = client;
-        add_network(reader, node, &network);
-    }
-}
-
 static void add_client(struct reader *reader, struct client_draft *draft)
 {
     struct snapshot *snapshot = reader->snapshot;
@@ -164,13 +87,13 @@ static void add_client(struct reader *reader, struct client_draft *draft)
     else
         reader_index(reader, &reader->clients, 0, name, strlen(name), i);
     if (draft->identity == NULL || !list_is_fine(reader, &client_fields[IDENTITY_FIELD], draft->identity,
-                                                 "identities, like [cidr:192.168.0.0/16]"))
+                                                 "identities, like [dns:alice.example.com]"))
         return;
     for (const struct node *item = draft->identity->first; item != NULL; item = item->next)
         read_identity(reader, item, i);
 }
 
-/* Room for the networks of all clients. */
+/* Room for those of all clients. */
 static uint32_t count_identities(const struct node *clients)
 {
     uint32_t count = 0;
@@ -192,9 +115,11 @@ void read_clients(struct reader *reader, const struct field *field, const struct
     reader->clients_incomplete = true;
     if (!list_is_fine(reader, field, node, "clients"))
         return;
+    uint32_t identities = count_identities(node);
     snapshot->clients = reader_array(reader, node->count, sizeof *snapshot->clients);
-    snapshot->networks = reader_array(reader, count_identities(node), sizeof *snapshot->networks);
-    if (snapshot->clients == NULL || snapshot->networks == NULL)
+    snapshot->networks = reader_array(reader, identities, sizeof *snapshot->networks);
+    snapshot->identities = reader_array(reader, identities, sizeof *snapshot->identities);
+    if (snapshot->clients == NULL || snapshot->networks == NULL || snapshot->identities == NULL)
         return;
     reader->clients_incomplete = false;
     for (const struct node *item = node->first; item != NULL; item = item->next) {
@@ -204,4 +129,5 @@ void read_clients(struct reader *reader, const struct field *field, const struct
         else
             reader->clients_incomplete = true;
     }
+    warn_of_hidden_identities(reader);
 }

@@ -2,6 +2,7 @@
 #include "config_report.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <weir/errors.h>
 
@@ -11,6 +12,15 @@ struct subject {
     char text[WEIR_ADDRESS_TEXT_MAX + NAME_MAX_BYTES];
 };
 
+/* "dns:bob.example.com"; cut when it is very long. */
+static void name_subject(const struct identity_name *name, struct subject *subject)
+{
+    char text[IDENTITY_NAME_BYTES_MAX + 16];
+
+    snprintf(text, sizeof text, "%s:%s", identity_kind_name(name->kind), name->bytes);
+    memcpy(subject->text, quote(text).text, sizeof(struct quoted));
+}
+
 static struct subject subject_of(const struct snapshot *snapshot, const struct expectation *expectation)
 {
     struct subject subject;
@@ -19,6 +29,8 @@ static struct subject subject_of(const struct snapshot *snapshot, const struct e
         snprintf(subject.text, sizeof subject.text, "an unknown client");
     else if (expectation->client != ANY_INDEX)
         snprintf(subject.text, sizeof subject.text, "%s", snapshot->clients[expectation->client].name);
+    else if (expectation->has_name)
+        name_subject(&expectation->name, &subject);
     else
         weir_address_format_host(&expectation->address, subject.text, sizeof subject.text);
     return subject;

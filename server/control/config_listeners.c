@@ -8,7 +8,7 @@
 
 struct listener_draft {
     struct listener listener;
-    struct position address_at;
+    struct position address_at, tls_at, handshake_at;
 };
 
 static void read_pool_name(struct reader *reader, const struct field *field, const struct node *node, void *slot)
@@ -21,8 +21,6 @@ static void read_pool_name(struct reader *reader, const struct field *field, con
         *(uint32_t *)slot = find_pool(reader, node, name);
 }
 
-static const char needs_tls[] = "it belongs to listeners with tls; remove it";
-
 static const struct field listener_fields[] = {
     { "name", read_name, offsetof(struct listener_draft, listener.name), .add = "name: NAME",
       PLACED_AT(struct listener_draft, listener.at) },
@@ -33,10 +31,11 @@ static const struct field listener_fields[] = {
     { "idle_timeout", read_duration, offsetof(struct listener_draft, listener.idle_timeout_ns), 0, TIMEOUT_MAX },
     { "half_close_timeout", read_duration, offsetof(struct listener_draft, listener.half_close_timeout_ns), 0,
       TIMEOUT_MAX },
-    { "tls", .until = "listeners are plain TCP, and clients are known by address" },
-    { "handshake_timeout", .until = needs_tls },
+    { "tls", read_listener_tls, offsetof(struct listener_draft, listener), PLACED_AT(struct listener_draft, tls_at) },
+    { "handshake_timeout", read_duration, offsetof(struct listener_draft, listener.handshake_timeout_ns),
+      10 * NS_PER_MS, NS_PER_HOUR, PLACED_AT(struct listener_draft, handshake_at) },
     { "end_expired", .only = "false" },
-    { "keep_on_policy_change", .until = "remove it" },
+    { "keep_on_policy_change", .only = "false" },
 };
 static const struct section listener_section = SECTION("this listener", listener_fields);
 
@@ -96,5 +95,8 @@ void read_listeners(struct reader *reader, const struct field *field, const stru
         snapshot->listeners[snapshot->listener_count++] = draft.listener;
         take_name(reader, snapshot->listener_count - 1);
         take_address(reader, &draft.listener.address, draft.address_at);
+        if (draft.handshake_at.line != 0 && draft.tls_at.line == 0)
+            report_add(reader->report, draft.handshake_at,
+                       "handshake_timeout belongs to a listener with tls; add tls, or remove it");
     }
 }

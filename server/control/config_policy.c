@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config_parts.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct rule_draft {
@@ -84,67 +83,4 @@ void read_policy(struct reader *reader, const struct field *field, const struct 
     snapshot->rules = reader_array(reader, node->count, sizeof *snapshot->rules);
     for (const struct node *item = node->first; snapshot->rules != NULL && item != NULL; item = item->next)
         read_rule(reader, item, &snapshot->rules[snapshot->rule_count++]);
-}
-
-/* The client that has exactly this identity. */
-static void find_identity(struct reader *reader, const struct node *node, const char *text,
-                          struct expectation *expectation)
-{
-    struct network network;
-    bool exact;
-
-    if (value_network(text + strlen("cidr:"), &network, &exact) != 0 || !exact) {
-        report_add(reader->report, node->at, "%s is not a network; write cidr:IP/BITS", quote(text).text);
-        return;
-    }
-    struct network_key key = identity_key(&network);
-    expectation->client = index_find(&reader->networks, 0, &key, sizeof key);
-    if (expectation->client == INDEX_NONE && !reader->clients_incomplete)
-        report_add(reader->report, node->at, "no client has the identity %s; write an address of that network instead",
-                   quote(text).text);
-}
-
-static void read_subject(struct reader *reader, const struct node *node, const char *text,
-                         struct expectation *expectation)
-{
-    expectation->client = ANY_INDEX;
-    if (strcmp(text, "*") == 0)
-        expectation->any_client = true;
-    else if (identity_is_of_certificate(text))
-        report_add(reader->report, node->at, "%s is not yet supported; write a client, cidr:NETWORK, an address or *",
-                   quote(text).text);
-    else if (strncmp(text, "cidr:", strlen("cidr:")) == 0)
-        find_identity(reader, node, text, expectation);
-    else if (value_host(text, &expectation->address) != 0)
-        expectation->client = find_client(reader, node, text);
-}
-
-static void read_expectation(struct reader *reader, const struct node *node, struct expectation *expectation)
-{
-    const char *text = node_text(node);
-    char subject[200] = "", verb[8] = "", target[200] = "", more[2];
-    int words = text == NULL ? 0 : sscanf(text, "%199s %7s %199s %1s", subject, verb, target, more);
-    struct target found = { ANY_INDEX, ANY_INDEX };
-
-    expectation->at = node->at;
-    expectation->can = strcmp(verb, "can") == 0;
-    if (words != 3 || (!expectation->can && strcmp(verb, "cannot") != 0)) {
-        refuse(reader, "an expectation", node, "CLIENT can POOL or CLIENT cannot POOL/UPSTREAM");
-        return;
-    }
-    read_subject(reader, node, subject, expectation);
-    find_target(reader, node, target, &found);
-    expectation->pool = found.pool;
-    expectation->place = found.place;
-}
-
-void read_expectations(struct reader *reader, const struct field *field, const struct node *node, void *slot)
-{
-    struct snapshot *snapshot = slot;
-
-    if (!list_is_fine(reader, field, node, "expectations"))
-        return;
-    snapshot->expectations = reader_array(reader, node->count, sizeof *snapshot->expectations);
-    for (const struct node *item = node->first; snapshot->expectations != NULL && item != NULL; item = item->next)
-        read_expectation(reader, item, &snapshot->expectations[snapshot->expectation_count++]);
 }

@@ -67,7 +67,7 @@ static const struct field pool_fields[] = {
     { "retries", read_u32, offsetof(struct pool_draft, pool.retries), 0, WEIR_TRIED_MAX - 1 },
     { "health", read_section, offsetof(struct pool_draft, pool.health), .section = &health_section },
     { "slow_start", .only = "0s" },
-    { "tls", .until = "connections to upstreams are plain TCP" },
+    { "tls", read_pool_tls, offsetof(struct pool_draft, pool) },
 };
 static const struct section pool_section = SECTION("this pool", pool_fields);
 enum { UPSTREAMS_FIELD = 1 };

@@ -14,60 +14,99 @@ static bool stands_before(struct position a, struct position b)
     return a.line < b.line || (a.line == b.line && a.column < b.column);
 }
 
-bool report_wants(struct report *report, struct position at)
+static bool list_wants(struct report_list *list, struct position at)
 {
-    if (report->count < CONFIG_ERRORS_MAX || stands_before(at, report->lines[report->count - 1].at))
+    if (list->count < CONFIG_ERRORS_MAX || stands_before(at, list->lines[list->count - 1].at))
         return true;
-    report->left_out++;
+    list->left_out++;
     return false;
 }
 
-/* Makes room for a problem at this place, behind those at the same place. */
-static struct report_line *make_room(struct report *report, struct position at)
+bool report_wants(struct report *report, struct position at)
 {
-    if (report->count == CONFIG_ERRORS_MAX) {
-        report->left_out++;
-        free(report->lines[--report->count].text);
+    return list_wants(&report->errors, at);
+}
+
+/* Makes room for a problem at this place, behind those at the same place. */
+static struct report_line *make_room(struct report_list *list, struct position at)
+{
+    if (list->count == CONFIG_ERRORS_MAX) {
+        list->left_out++;
+        free(list->lines[--list->count].text);
     }
-    uint32_t i = report->count++;
-    for (; i > 0 && stands_before(at, report->lines[i - 1].at); i--)
-        report->lines[i] = report->lines[i - 1];
-    return &report->lines[i];
+    uint32_t i = list->count++;
+    for (; i > 0 && stands_before(at, list->lines[i - 1].at); i--)
+        list->lines[i] = list->lines[i - 1];
+    return &list->lines[i];
+}
+
+static void list_add(struct report *report, struct report_list *list, struct position at, const char *format,
+                     va_list arguments)
+{
+    char *text = NULL;
+
+    if (!list_wants(list, at))
+        return;
+    if (vasprintf(&text, format, arguments) < 0)
+        report->out_of_memory = true;
+    else
+        *make_room(list, at) = (struct report_line){ at, text };
 }
 
 void report_add(struct report *report, struct position at, const char *format, ...)
 {
-    char *text = NULL;
     va_list arguments;
 
-    if (!report_wants(report, at))
-        return;
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        report->out_of_memory = true;
-    else
-        *make_room(report, at) = (struct report_line){ at, text };
+    list_add(report, &report->errors, at, format, arguments);
     va_end(arguments);
+}
+
+void report_warn(struct report *report, struct position at, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    list_add(report, &report->warnings, at, format, arguments);
+    va_end(arguments);
+}
+
+static int add_line(char ***plines, uint32_t *pcount, const char *format, va_list arguments)
+{
+    char *text = NULL, **lines;
+
+    if (*pcount > CONFIG_ERRORS_MAX)
+        return 0;
+    lines = realloc(*plines, (*pcount + 1) * sizeof *lines);
+    if (lines == NULL)
+        return WEIR_ENOMEM;
+    *plines = lines;
+    if (vasprintf(&text, format, arguments) < 0)
+        return WEIR_ENOMEM;
+    lines[(*pcount)++] = text;
+    return 0;
 }
 
 int config_errors_add(struct config_errors *errors, const char *format, ...)
 {
-    char *text = NULL, **lines;
     va_list arguments;
 
-    if (errors->count > CONFIG_ERRORS_MAX)
-        return 0;
-    lines = realloc(errors->lines, (errors->count + 1) * sizeof *lines);
-    if (lines == NULL)
-        return WEIR_ENOMEM;
-    errors->lines = lines;
     va_start(arguments, format);
-    int size = vasprintf(&text, format, arguments);
+    int err = add_line(&errors->lines, &errors->count, format, arguments);
     va_end(arguments);
-    if (size < 0)
-        return WEIR_ENOMEM;
-    errors->lines[errors->count++] = text;
-    return 0;
+    return err;
+}
+
+static int add_warning(struct config_errors *errors, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int add_warning(struct config_errors *errors, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int err = add_line(&errors->warnings, &errors->warning_count, format, arguments);
+    va_end(arguments);
+    return err;
 }
 
 int config_errors_left_out(struct config_errors *errors, const char *path, uint64_t count)
@@ -82,31 +121,45 @@ void config_errors_free(struct config_errors *errors)
 {
     for (uint32_t i = 0; i < errors->count; i++)
         free(errors->lines[i]);
+    for (uint32_t i = 0; i < errors->warning_count; i++)
+        free(errors->warnings[i]);
     free(errors->lines);
+    free(errors->warnings);
     *errors = (struct config_errors){ 0 };
 }
 
-static int hand_over(const struct report *report, const char *path, struct config_errors *errors)
+static int hand_over(const struct report_list *list, const char *path, struct config_errors *errors,
+                     int (*add)(struct config_errors *errors, const char *format, ...))
 {
     int err = 0;
 
-    for (uint32_t i = 0; err == 0 && i < report->count; i++) {
-        const struct report_line *line = &report->lines[i];
-        err = config_errors_add(errors, "%s:%u:%u: %s", path, line->at.line, line->at.column, line->text);
+    for (uint32_t i = 0; err == 0 && i < list->count; i++) {
+        const struct report_line *line = &list->lines[i];
+        err = add(errors, "%s:%u:%u: %s", path, line->at.line, line->at.column, line->text);
     }
-    if (err == 0)
-        err = config_errors_left_out(errors, path, report->left_out);
     return err;
+}
+
+static void list_empty(struct report_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        free(list->lines[i].text);
+    list->count = 0;
 }
 
 int report_finish(struct report *report, const char *path, struct config_errors *errors)
 {
-    int err = report->out_of_memory ? WEIR_ENOMEM : hand_over(report, path, errors);
-    bool clean = report->count == 0;
+    int err = report->out_of_memory ? WEIR_ENOMEM : hand_over(&report->errors, path, errors, config_errors_add);
+    bool clean = report->errors.count == 0;
 
-    for (uint32_t i = 0; i < report->count; i++)
-        free(report->lines[i].text);
-    report->count = 0;
+    if (err == 0)
+        err = config_errors_left_out(errors, path, report->errors.left_out);
+    if (err == 0)
+        err = hand_over(&report->warnings, path, errors, add_warning);
+    if (err == 0 && report->warnings.left_out > 0)
+        err = add_warning(errors, "%s: %" PRIu64 " more warnings are not shown", path, report->warnings.left_out);
+    list_empty(&report->errors);
+    list_empty(&report->warnings);
     if (err != 0)
         return err;
     return clean ? 0 : WEIR_EINVAL;

@@ -56,6 +56,15 @@ void *reader_array(struct reader *reader, size_t count, size_t size)
     return array;
 }
 
+char *reader_copy(struct reader *reader, const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        reader->report->out_of_memory = true;
+    return copy;
+}
+
 void reader_index(struct reader *reader, struct index *index, uint32_t scope, const void *key, size_t size,
                   uint32_t value)
 {

@@ -35,6 +35,7 @@ struct reader {
     struct index places; /* scope: the pool */
     struct index upstreams, upstream_addresses;
     struct index clients, networks;
+    struct index identities; /* scope: the kind */
     uint32_t upstream_room;
     struct upstream_limit {
         bool given;
@@ -94,6 +95,8 @@ field_read read_bool;     /* bool */
 field_read read_word;     /* an enum of `words` */
 field_read read_name;     /* char[NAME_MAX_BYTES + 1] */
 field_read read_address;  /* struct weir_address */
+field_read read_path;     /* char *; made absolute */
+field_read read_socket;   /* the same, of a Unix socket */
 field_read read_section;  /* the struct of `section` */
 field_read read_node;     /* const struct node *: to be read later */
 
@@ -109,6 +112,9 @@ void refuse(struct reader *reader, const char *key, const struct node *node, con
 
 /* `calloc` that remembers a failure in the report. */
 void *reader_array(struct reader *reader, size_t count, size_t size);
+
+/* A copy that outlives the reading; NULL, which the report remembers, when out of memory. */
+char *reader_copy(struct reader *reader, const char *text);
 
 /* Adds a key to an index. */
 void reader_index(struct reader *reader, struct index *index, uint32_t scope, const void *key, size_t size,

@@ -60,6 +60,15 @@ static struct weir_address masked(const struct weir_address *address, uint32_t p
     return base;
 }
 
+bool network_holds(const struct network *network, const struct weir_address *address)
+{
+    struct weir_address wanted = address_unmapped(address);
+    if (network->base.u.any.sa_family != wanted.u.any.sa_family)
+        return false;
+    const struct network key = { .base = masked(&wanted, network->prefix), .prefix = network->prefix };
+    return compare(&key, network) == 0;
+}
+
 uint32_t networks_find(const struct network *networks, uint32_t count, const struct weir_address *address)
 {
     struct weir_address wanted = address_unmapped(address);

@@ -6,6 +6,7 @@
 
 #include <weir/errors.h>
 
+#include "identities.h"
 #include "networks.h"
 #include "reach.h"
 
@@ -111,6 +112,7 @@ int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t worke
     if (err == 0 && (snapshot->other = calloc(1, sizeof *snapshot->other)) == NULL)
         err = WEIR_ENOMEM;
     networks_sort(snapshot->networks, snapshot->network_count);
+    identities_sort(snapshot->identities, snapshot->identity_count);
     return err == 0 ? reach_bind(snapshot) : err;
 }
 

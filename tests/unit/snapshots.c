@@ -75,6 +75,13 @@ void snapshot_add_network(struct snapshot *snapshot, const char *base, uint8_t p
     *network = (struct network){ .base = host(base), .prefix = prefix, .client = client };
 }
 
+void snapshot_add_identity(struct snapshot *snapshot, enum identity_kind kind, const char *text, uint32_t client)
+{
+    struct client_identity *identity = GROW(snapshot->identities, snapshot->identity_count);
+    identity->name = (struct identity_name){ kind, (uint32_t)strlen(text), strdup(text) };
+    identity->client = client;
+}
+
 uint32_t snapshot_add_rule(struct snapshot *snapshot, bool allow)
 {
     struct rule *rule = GROW(snapshot->rules, snapshot->rule_count);

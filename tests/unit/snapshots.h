@@ -17,6 +17,8 @@ uint32_t snapshot_add_client(struct snapshot *snapshot, const char *name);
 /* "10.0.0.0", 8 */
 void snapshot_add_network(struct snapshot *snapshot, const char *base, uint8_t prefix, uint32_t client);
 
+void snapshot_add_identity(struct snapshot *snapshot, enum identity_kind kind, const char *text, uint32_t client);
+
 /* A rule for nobody and nothing yet, and what the last rule is for. The first rule makes the policy. */
 uint32_t snapshot_add_rule(struct snapshot *snapshot, bool allow);
 void snapshot_rule_client(struct snapshot *snapshot, uint32_t client); /* ANY_INDEX: "*" */

@@ -15,6 +15,8 @@
     "listeners: [{ name: edge, address: 0.0.0.0:80, pool: web }]\n"                                                    \
     "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:7000 }] }]\n"
 
+#define HASH "23456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const char everything[] =
     "workers: 3\n"
     "io: epoll\n"
@@ -22,7 +24,8 @@ static const char everything[] =
     "drain_timeout: 30s\n"
     "log: { format: json, level: debug, connections: false }\n"
     "admin: { socket: run/admin.sock, http: \"[::1]:9320\" }\n"
-    "expect: [alice can web/web1, \"cidr:10.1.0.0/16 can web\", 10.9.9.9 cannot web/web2, \"* cannot db\"]\n"
+    "expect: [alice can web/web1, \"cidr:10.1.0.0/16 can web\", 10.9.9.9 cannot web/web2, \"* cannot db\", "
+    "\"cn:Alice  Smith   can  web/web1 \", dns:Bob.example.com can web, \"dns:*.example.org can web\"]\n"
     "policy:\n"
     "  - allow: [alice, bob]\n"
     "    to: [web, db/db1]\n"
@@ -30,10 +33,10 @@ static const char everything[] =
     "    to: [web/web2]\n"
     "clients:\n"
     "  - name: alice\n"
-    "    identity: [\"cidr:10.1.0.0/16\", \"cidr:2001:db8::/32\"]\n"
+    "    identity: [\"cidr:10.1.0.0/16\", \"cidr:2001:db8::/32\", \"dns:*.Example.org\", \"cn:Alice  Smith\"]\n"
     "    limits: { connections: 20, rate: 120/m }\n"
     "  - name: bob\n"
-    "    identity: [\"cidr:::ffff:10.2.0.0/112\"]\n"
+    "    identity: [\"cidr:::ffff:10.2.0.0/112\", \"dns:bob.example.com\", \"sha256:01:" HASH "\"]\n"
     "limits: { connections: 100, rate: 50/s, burst: 7 }\n"
     "listeners:\n"
     "  - name: edge\n"
@@ -54,7 +57,9 @@ static const char everything[] =
     "  - name: db\n"
     "    upstreams:\n"
     "      - { name: db1, address: 10.0.0.3:5432 }\n"
-    "      - { name: web1, address: \"[::ffff:10.0.0.1]:7000\", weight: 9 }\n";
+    "      - { name: web1, address: \"[::ffff:10.0.0.1]:7000\", weight: 9 }\n"
+    "max_handshakes: 50\n"
+    "max_handshakes_per_source: 5\n";
 
 static int read_text(const char *text, struct snapshot **ret_snapshot, struct config_errors *errors)
 {
@@ -88,6 +93,12 @@ static void what_is_left_out_has_the_documented_default(void **state)
     assert_true(settings->log_connections);
     assert_null(settings->admin_socket);
     assert_false(settings->has_admin_http);
+    assert_int_equal(settings->max_handshakes, 1024);
+    assert_int_equal(settings->max_handshakes_per_source, 0);
+    assert_null(listener->tls);
+    assert_null(listener->material);
+    assert_null(pool->tls);
+    assert_int_equal(listener->handshake_timeout_ns, 10 * NS_PER_S);
     assert_int_equal(listener->keepalive_s, 60);
     assert_int_equal(listener->idle_timeout_ns, NS_PER_HOUR);
     assert_int_equal(listener->half_close_timeout_ns, 60 * NS_PER_S);
@@ -129,6 +140,8 @@ static void settings_are_read(void **state)
     assert_string_equal(settings->admin_socket, "/etc/weir/run/admin.sock");
     assert_true(settings->has_admin_http);
     assert_string_equal(weir_address_format(&settings->admin_http, text, sizeof text), "[::1]:9320");
+    assert_int_equal(settings->max_handshakes, 50);
+    assert_int_equal(settings->max_handshakes_per_source, 5);
     assert_int_equal(settings->admin_at.line, 6);
     assert_int_equal(settings->admin_http_at.line, 6);
     snapshot_free(&snapshot);
@@ -250,7 +263,7 @@ static void networks_policy_and_expectations_are_read(void **state)
     assert_int_equal(allow->targets[1].place, 0);
     assert_int_equal(allow->at.line, 9);
     assert_true(!deny->allow && deny->any_client);
-    assert_int_equal(snapshot->expectation_count, 4);
+    assert_int_equal(snapshot->expectation_count, 7);
     assert_true(expectations[0].can);
     assert_int_equal(expectations[0].client, 0);
     assert_int_equal(expectations[0].place, 0);
@@ -260,6 +273,62 @@ static void networks_policy_and_expectations_are_read(void **state)
     assert_false(expectations[2].can);
     assert_true(expectations[3].any_client);
     assert_int_equal(expectations[3].pool, 1);
+    assert_true(expectations[4].has_name);
+    assert_int_equal(expectations[4].name.kind, IDENTITY_CN);
+    assert_string_equal(expectations[4].name.bytes, "Alice  Smith");
+    assert_string_equal(expectations[5].name.bytes, "bob.example.com");
+    assert_false(expectations[6].has_name);
+    assert_int_equal(expectations[6].client, 0);
+    snapshot_free(&snapshot);
+}
+
+static void names_of_certificates_are_read(void **state)
+{
+    static const struct {
+        enum identity_kind kind;
+        const char *bytes;
+        uint32_t client, column;
+    } rows[] = {
+        { IDENTITY_DNS, "*.example.org", 0, 58 },
+        { IDENTITY_CN, "Alice  Smith", 0, 79 },
+        { IDENTITY_DNS, "bob.example.com", 1, 44 },
+        { IDENTITY_SHA256, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", 1, 67 },
+    };
+    struct snapshot *snapshot = good(everything);
+    (void)state;
+
+    assert_int_equal(snapshot->identity_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct client_identity *identity = &snapshot->identities[i];
+        assert_int_equal(identity->name.kind, rows[i].kind);
+        assert_string_equal(identity->name.bytes, rows[i].bytes);
+        assert_int_equal(identity->name.size, strlen(rows[i].bytes));
+        assert_int_equal(identity->client, rows[i].client);
+        assert_int_equal(identity->at.column, rows[i].column);
+    }
+    snapshot_free(&snapshot);
+}
+
+static void a_name_that_a_wildcard_before_it_hides_is_doubtful(void **state)
+{
+    static const char text[] =
+        MINIMUM "clients:\n"
+                "  - { name: a, identity: [\"dns:*.a.com\", \"dns:x.a.com\", \"uri:s://a/b/*\"] }\n"
+                "  - { name: b, identity: [\"dns:b.a.com\", \"dns:c.b.a.com\", \"dns:a.com\", \"uri:s://a/b/c\"] }\n"
+                "  - { name: c, identity: [\"dns:c.b.com\"] }\n"
+                "  - { name: d, identity: [\"dns:*.b.com\"] }\n";
+    struct snapshot *snapshot = NULL;
+    struct config_errors errors = { 0 };
+    (void)state;
+
+    assert_int_equal(read_text(text, &snapshot, &errors), 0);
+    assert_int_equal(errors.count, 0);
+    assert_int_equal(errors.warning_count, 2);
+    assert_string_equal(errors.warnings[0],
+                        "/etc/weir/weir.yaml:5:27: \"dns:b.a.com\" says nothing: \"dns:*.a.com\" of client \"a\" "
+                        "(line 4) stands before it; put this client first");
+    assert_non_null(strstr(errors.warnings[1], ":5:72: \"uri:s://a/b/c\" says nothing: \"uri:s://a/b/*\""));
+    config_errors_free(&errors);
     snapshot_free(&snapshot);
 }
 
@@ -387,8 +456,10 @@ static void every_allocation_may_fail_while_errors_are_told(void **state)
 
     for (;; n++) {
         struct config_errors errors = { 0 };
-        int err = read_with_failure("io: x\nwrokers: 1\nlisteners: [{}]\npools: [{ name: a }]\n", n, &errors);
-        bool whole = err == WEIR_EINVAL && errors.count == 6;
+        int err = read_with_failure("io: x\nwrokers: 1\nlisteners: [{ tls: { key: k, alpn: [h2] } }]\n"
+                                    "pools: [{ name: a, tls: { certificate: c, verify: [\"dns:a\"] } }]\n",
+                                    n, &errors);
+        bool whole = err == WEIR_EINVAL && errors.count == 10;
         config_errors_free(&errors);
         if (whole)
             break;
@@ -431,6 +502,8 @@ int main(void)
         cmocka_unit_test(limits_that_a_client_leaves_out_come_from_the_defaults),
         cmocka_unit_test(a_burst_is_by_default_what_the_rate_brings_in_a_second),
         cmocka_unit_test(networks_policy_and_expectations_are_read),
+        cmocka_unit_test(names_of_certificates_are_read),
+        cmocka_unit_test(a_name_that_a_wildcard_before_it_hides_is_doubtful),
         cmocka_unit_test(an_empty_policy_is_a_policy),
         cmocka_unit_test(what_changes_nothing_is_accepted_where_it_is_not_yet_supported),
         cmocka_unit_test(several_listeners_may_ask_for_any_free_port),

@@ -320,6 +320,233 @@ static void expectations_ask_what_connections_would_get(void **state)
     }
 }
 
+/* Certificates */
+
+#define NAME(kind, text)                                                                                               \
+    {                                                                                                                  \
+        IDENTITY_##kind, sizeof(text) - 1, text                                                                        \
+    }
+#define CERTIFICATE(names_)                                                                                            \
+    {                                                                                                                  \
+        .has_certificate = true, .names = (names_), .name_count = sizeof(names_) / sizeof *(names_)                    \
+    }
+
+static uint32_t client_of(const struct fixture *f, struct identity_name name)
+{
+    const struct identity identity = { .has_certificate = true, .names = &name, .name_count = 1 };
+    return client_of_identity(f->snapshot, &identity);
+}
+
+static void a_name_of_a_certificate_says_who_it_is(void **state)
+{
+    struct fixture *f = *state;
+    snapshot_add_identity(f->snapshot, IDENTITY_DNS, "alice.example.com", ALICE);
+    snapshot_add_identity(f->snapshot, IDENTITY_DNS, "*.example.org", ALICE);
+    snapshot_add_identity(f->snapshot, IDENTITY_URI, "spiffe://example.com/bob", BOB);
+    snapshot_add_identity(f->snapshot, IDENTITY_URI, "spiffe://example.com/web/*", BOB);
+    snapshot_add_identity(f->snapshot, IDENTITY_EMAIL, "Carol@example.com", CAROL);
+    snapshot_add_identity(f->snapshot, IDENTITY_CN, "Carol", CAROL);
+    bound(f);
+    static const struct {
+        struct identity_name name;
+        uint32_t client;
+    } rows[] = {
+        { NAME(DNS, "alice.example.com"), ALICE },
+        { NAME(DNS, "alice.example.co"), ANY_INDEX },
+        { NAME(DNS, "alice.example.com."), ANY_INDEX },
+        { NAME(DNS, "alice.example.com\0.evil.org"), ANY_INDEX },
+        { NAME(DNS, "x.example.org"), ALICE },
+        { NAME(DNS, "example.org"), ANY_INDEX },
+        { NAME(DNS, ".example.org"), ANY_INDEX },
+        { NAME(DNS, "*.example.org"), ANY_INDEX },
+        { NAME(DNS, "x.y.example.org"), ANY_INDEX },
+        { NAME(DNS, "x\0y.example.org"), ANY_INDEX },
+        { NAME(DNS, ""), ANY_INDEX },
+        { NAME(CN, "alice.example.com"), ANY_INDEX },
+        { NAME(URI, "spiffe://example.com/bob"), BOB },
+        { NAME(URI, "spiffe://EXAMPLE.com/bob"), ANY_INDEX },
+        { NAME(URI, "spiffe://example.com/web/1"), BOB },
+        { NAME(URI, "spiffe://example.com/web/"), ANY_INDEX },
+        { NAME(URI, "spiffe://example.com/web/*"), ANY_INDEX },
+        { NAME(URI, "spiffe://example.com/web/1/2"), ANY_INDEX },
+        { NAME(EMAIL, "Carol@EXAMPLE.com"), CAROL },
+        { NAME(EMAIL, "carol@example.com"), ANY_INDEX },
+        { NAME(CN, "Carol"), CAROL },
+        { NAME(CN, "carol"), ANY_INDEX },
+        { NAME(SHA256, "Carol"), ANY_INDEX },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(client_of(f, rows[i].name), rows[i].client);
+}
+
+static void of_several_clients_a_certificate_is_the_first_in_the_file(void **state)
+{
+    struct fixture *f = *state;
+    snapshot_add_identity(f->snapshot, IDENTITY_DNS, "*.example.com", BOB);
+    snapshot_add_identity(f->snapshot, IDENTITY_URI, "spiffe://example.com/x", ALICE);
+    snapshot_add_identity(f->snapshot, IDENTITY_DNS, "x.example.com", CAROL);
+    bound(f);
+    static const struct identity_name names[] = { NAME(DNS, "x.example.com"), NAME(URI, "spiffe://example.com/x") };
+    const struct identity both = CERTIFICATE(names);
+    assert_int_equal(client_of_identity(f->snapshot, &both), ALICE);
+    assert_int_equal(client_of(f, names[0]), BOB);
+}
+
+static void a_certificate_hides_the_address(void **state)
+{
+    struct fixture *f = *state;
+    static const struct identity_name names[] = { NAME(DNS, "nobody.example.com") };
+    struct identity identity = CERTIFICATE(names);
+    bound(f);
+    identity.address = host("10.0.0.1");
+    assert_int_equal(client_of_identity(f->snapshot, &identity), ANY_INDEX);
+    identity.has_certificate = false;
+    assert_int_equal(client_of_identity(f->snapshot, &identity), ALICE);
+}
+
+/* Names of few different parts, so that patterns hold each other and names meet several. */
+static char *random_name(uint64_t *random, enum identity_kind kind, bool pattern, char *text)
+{
+    static const char *const parts[] = { "a", "b", "c.d", "e" };
+    uint32_t first = test_random_below(random, 5), second = test_random_below(random, 4);
+    const char *part = first == 4 ? pattern ? "*" : "f" : parts[first];
+    if (kind == IDENTITY_DNS)
+        sprintf(text, "%s.%s.%s", part, parts[second], parts[test_random_below(random, 4)]);
+    else
+        sprintf(text, "spiffe://%s/%s/%s", parts[test_random_below(random, 4)], parts[second], part);
+    return text;
+}
+
+static bool has_identity(const struct snapshot *snapshot, const char *text)
+{
+    for (uint32_t i = 0; i < snapshot->identity_count; i++) {
+        const struct identity_name *name = &snapshot->identities[i].name;
+        if (name->size == strlen(text) && memcmp(name->bytes, text, name->size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void looking_up_a_name_agrees_with_trying_every_identity(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t random = 1;
+    uint32_t found = 0;
+    char text[64];
+    for (uint32_t i = 0; i < 60; i++) {
+        enum identity_kind kind = i % 2 == 0 ? IDENTITY_DNS : IDENTITY_URI;
+        if (!has_identity(f->snapshot, random_name(&random, kind, true, text)))
+            snapshot_add_identity(f->snapshot, kind, text, test_random_below(&random, 100));
+    }
+    bound(f);
+    for (uint32_t i = 0; i < 2000; i++) {
+        enum identity_kind kind = i % 2 == 0 ? IDENTITY_DNS : IDENTITY_URI;
+        random_name(&random, kind, false, text);
+        const struct identity_name name = { kind, (uint32_t)strlen(text), text };
+        uint32_t first = ANY_INDEX;
+        for (uint32_t j = 0; j < f->snapshot->identity_count; j++) {
+            const struct client_identity *identity = &f->snapshot->identities[j];
+            if (identity_matches(&identity->name, &name) && identity->client < first)
+                first = identity->client;
+        }
+        found += first != ANY_INDEX;
+        assert_int_equal(client_of(f, name), first);
+    }
+    assert_true(found > 500);
+}
+
+static struct decision decided_by(const struct fixture *f, const struct identity *identity)
+{
+    struct decision decision;
+    memset(&decision, 0xa5, sizeof decision);
+    decide(f->snapshot, WEB, identity, &decision);
+    return decision;
+}
+
+static void an_unknown_certificate_goes_by_its_first_name(void **state)
+{
+    struct fixture *f = *state;
+    bound(f);
+    static const struct identity_name all[] = { NAME(EMAIL, "eve@example.com"), NAME(DNS, "eve.example.com"),
+                                                NAME(URI, "spiffe://example.com/eve"), NAME(SHA256, "00") };
+    static const struct identity_name odd[] = { NAME(CN, "a\0b"), NAME(SHA256, "00") };
+    static const struct identity_name none[] = { NAME(SHA256, "00") };
+    const struct {
+        struct identity identity;
+        const char *name;
+        uint32_t size;
+    } rows[] = {
+        { CERTIFICATE(all), "uri:spiffe://example.com/eve", 28 },
+        { CERTIFICATE(odd), "cn:a\0b", 6 },
+        { CERTIFICATE(none), "sha256:00", 9 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct decision decision = decided_by(f, &rows[i].identity);
+        assert_int_equal(decision.refusal, CLOSE_NONE);
+        assert_null(decision.client);
+        assert_int_equal(decision.name_size, rows[i].size);
+        assert_memory_equal(decision.name, rows[i].name, rows[i].size + 1);
+        assert_ptr_equal(decision.limits, &f->snapshot->default_limits);
+    }
+}
+
+static void a_certificate_with_a_very_long_name_goes_by_its_hash(void **state)
+{
+    struct fixture *f = *state;
+    char text[WEIR_CLIENT_NAME_MAX];
+    struct identity_name names[] = { { IDENTITY_DNS, WEIR_CLIENT_NAME_MAX - 4, text }, NAME(SHA256, "00") };
+    const struct identity identity = CERTIFICATE(names);
+    bound(f);
+    memset(text, 'x', sizeof text);
+    assert_int_equal(decided_by(f, &identity).name_size, WEIR_CLIENT_NAME_MAX);
+    names[0].size++;
+    struct decision decision = decided_by(f, &identity);
+    assert_string_equal(decision.name, "sha256:00");
+    assert_int_equal(decision.name_size, 9);
+}
+
+static void an_expectation_may_be_about_a_certificate(void **state)
+{
+    struct fixture *f = *state;
+    snapshot_add_identity(f->snapshot, IDENTITY_DNS, "*.example.com", BOB);
+    add_rule(f, true, BOB, WEB, 1);
+    bound(f);
+    struct expectation expectation = { .client = ANY_INDEX, .has_name = true, .can = true, .pool = WEB, .place = 1 };
+    expectation.name = (struct identity_name)NAME(DNS, "b.example.com");
+    assert_true(expectation_holds(f->snapshot, &expectation));
+    expectation.name = (struct identity_name)NAME(URI, "b.example.com");
+    assert_false(expectation_holds(f->snapshot, &expectation));
+}
+
+static void the_rule_that_is_named_says_what_the_decision_says(void **state)
+{
+    struct fixture *f = *state;
+    const struct rule *rule;
+    add_rule(f, true, ANY_INDEX, WEB, 0);
+    add_rule(f, true, ALICE, WEB, ANY_INDEX);
+    add_rule(f, false, ALICE, WEB, 0);
+    add_rule(f, false, ANY_INDEX, WEB, 0);
+    bound(f);
+    const struct rule *rules = f->snapshot->rules;
+    assert_false(policy_allows(f->snapshot, ALICE, WEB, 0, &rule));
+    assert_ptr_equal(rule, &rules[2]);
+    assert_true(policy_allows(f->snapshot, ALICE, WEB, 1, &rule));
+    assert_ptr_equal(rule, &rules[1]);
+    assert_false(policy_allows(f->snapshot, ANY_INDEX, WEB, 0, &rule));
+    assert_ptr_equal(rule, &rules[3]);
+    assert_false(policy_allows(f->snapshot, BOB, DB, 0, &rule));
+    assert_null(rule);
+}
+
+static void without_a_policy_no_rule_is_named(void **state)
+{
+    struct fixture *f = *state;
+    const struct rule *rule = (const struct rule *)f;
+    bound(f);
+    assert_true(policy_allows(f->snapshot, ANY_INDEX, WEB, 0, &rule));
+    assert_null(rule);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +560,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_rule_for_everybody_lets_unknown_clients_in_where_it_leads, setup, teardown),
         cmocka_unit_test_setup_teardown(deny_wins_wherever_it_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(expectations_ask_what_connections_would_get, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_of_a_certificate_says_who_it_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(of_several_clients_a_certificate_is_the_first_in_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_certificate_hides_the_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(looking_up_a_name_agrees_with_trying_every_identity, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unknown_certificate_goes_by_its_first_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_certificate_with_a_very_long_name_goes_by_its_hash, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_expectation_may_be_about_a_certificate, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_rule_that_is_named_says_what_the_decision_says, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_policy_no_rule_is_named, setup, teardown),
     };
     return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
 }
