@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/errors.h>
+
+#include "../base/suggest.h"
+#include "../control/config_values.h"
+#include "../tls/certificate.h"
+#include "commands.h"
+#include "explain_text.h"
+#include "options.h"
+
+#define CERTIFICATE_BYTES_MAX (1u << 20)
+
+/* What is asked, and what is taken to answer it. */
+struct question {
+    const char *path; /* of the configuration */
+    bool json;
+    struct snapshot *snapshot;
+    struct state state;
+    struct certificate_names *names;
+    struct explain_subject subject;
+    uint32_t listener;
+};
+
+static int wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int wrong(const char *format, ...)
+{
+    va_list arguments;
+
+    fprintf(stderr, "weir explain: ");
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\n");
+    return EXIT_USAGE;
+}
+
+static int out_of_memory(void)
+{
+    fprintf(stderr, "weir explain: %s\n", weir_strerror(WEIR_ENOMEM));
+    return EXIT_FAILED;
+}
+
+static int load(struct question *question)
+{
+    struct config_errors errors = { 0 };
+    int err = config_read(question->path, &question->snapshot, &errors);
+    bool bad_file = errors.count > 0;
+
+    if (err == 0)
+        err = state_new(0, &question->state);
+    if (err == 0)
+        err = snapshot_bind(question->snapshot, &question->state, 1);
+    if (err != 0 && !bad_file)
+        fprintf(stderr, "weir: cannot load %s: %s\n", question->path, weir_strerror(err));
+    print_config_errors(&errors);
+    config_errors_free(&errors);
+    if (err == 0)
+        return EXIT_OK;
+    return bad_file ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/* At most CERTIFICATE_BYTES_MAX + 1 bytes. Returns 0, or WEIR_EIO and errno. */
+static int read_file(const char *path, char *bytes, size_t *ret_size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t size = 0;
+    ssize_t got = -1;
+
+    if (fd < 0)
+        return WEIR_EIO;
+    do {
+        got = read(fd, bytes + size, CERTIFICATE_BYTES_MAX + 1 - size);
+        if (got > 0)
+            size += (size_t)got;
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    int reason = errno;
+    close(fd);
+    errno = reason;
+    *ret_size = size;
+    return got < 0 ? WEIR_EIO : 0;
+}
+
+static int ask_about_certificate(struct question *question)
+{
+    struct explain_subject *subject = &question->subject;
+    char *bytes = malloc(CERTIFICATE_BYTES_MAX + 1);
+    struct timespec now;
+    size_t size = 0;
+    int status = EXIT_OK;
+
+    int err = bytes == NULL ? WEIR_ENOMEM : read_file(subject->name, bytes, &size);
+    if (err == WEIR_EIO)
+        status = wrong("%s: %s", subject->name, strerror(errno));
+    else if (err == 0)
+        err = size > CERTIFICATE_BYTES_MAX ? WEIR_EINVAL
+                                           : certificate_names_read(bytes, (uint32_t)size, &question->names);
+    if (err == WEIR_EINVAL)
+        status = wrong("%s: this is no certificate; write the path of a PEM file", subject->name);
+    if (err == WEIR_ENOMEM)
+        status = out_of_memory();
+    free(bytes);
+    if (err != 0)
+        return status;
+    clock_gettime(CLOCK_REALTIME, &now);
+    subject->wall_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    subject->kind = EXPLAIN_CERTIFICATE;
+    certificate_names_identity(question->names, &subject->identity);
+    return EXIT_OK;
+}
+
+static int ask_about_client(struct question *question)
+{
+    const struct snapshot *snapshot = question->snapshot;
+    struct explain_subject *subject = &question->subject;
+    struct suggestion suggestion = suggest_for(subject->name);
+
+    for (uint32_t i = 0; i < snapshot->client_count; i++) {
+        if (strcmp(snapshot->clients[i].name, subject->name) == 0) {
+            subject->kind = EXPLAIN_CLIENT;
+            subject->client = i;
+            return EXIT_OK;
+        }
+        suggest_offer(&suggestion, snapshot->clients[i].name);
+    }
+    if (suggestion.best != NULL)
+        return wrong("unknown client \"%s\"; did you mean \"%s\"?", subject->name, suggestion.best);
+    return wrong("\"%s\" is no client of %s, no address and no file", subject->name, question->path);
+}
+
+static int ask_about(struct question *question, const char *who)
+{
+    struct stat status;
+    struct explain_subject *subject = &question->subject;
+
+    subject->name = who;
+    if (strchr(who, '/') != NULL || (stat(who, &status) == 0 && S_ISREG(status.st_mode)))
+        return ask_about_certificate(question);
+    if (value_host(who, &subject->identity.address) != 0)
+        return ask_about_client(question);
+    subject->kind = EXPLAIN_ADDRESS;
+    return EXIT_OK;
+}
+
+static int choose_listener(struct question *question, const char *name)
+{
+    const struct snapshot *snapshot = question->snapshot;
+
+    question->listener = ANY_INDEX;
+    if (name == NULL)
+        return EXIT_OK;
+    struct suggestion suggestion = suggest_for(name);
+    for (uint32_t i = 0; i < snapshot->listener_count; i++) {
+        if (strcmp(snapshot->listeners[i].name, name) == 0) {
+            question->listener = i;
+            return EXIT_OK;
+        }
+        suggest_offer(&suggestion, snapshot->listeners[i].name);
+    }
+    if (suggestion.best != NULL)
+        return wrong("unknown listener \"%s\"; did you mean \"%s\"?", name, suggestion.best);
+    return wrong("unknown listener \"%s\"; write one that %s defines", name, question->path);
+}
+
+/* Returns 0 or WEIR_ENOMEM. */
+static int print_json(const struct explanation *explanation)
+{
+    char *text = explain_json(explanation);
+
+    if (text == NULL)
+        return WEIR_ENOMEM;
+    puts(text);
+    free(text);
+    return 0;
+}
+
+static int answer(const struct question *question)
+{
+    struct explanation *explanation = NULL;
+    int err = explain(question->snapshot, &question->subject, question->listener, &explanation);
+
+    if (err == 0 && question->json)
+        err = print_json(explanation);
+    else if (err == 0)
+        explain_print(explanation);
+    explanation_free(&explanation);
+    return err == 0 ? EXIT_OK : out_of_memory();
+}
+
+int cmd_explain(int argc, char **argv)
+{
+    struct question question = { .path = DEFAULT_CONFIG };
+    const struct cli_option options[] = {
+        { 'c', "config", "FILE", "the configuration (" DEFAULT_CONFIG ")", .text = &question.path },
+        { 0, "json", NULL, "print JSON, for programs", .flag = &question.json },
+    };
+    static const char about[] = "Says who somebody is to the balancer, which upstreams they may reach behind each\n"
+                                "listener and which rule says so, and with which limits. WHO is a path to a\n"
+                                "certificate (PEM; leaf first), an IP address, or the name of a client. Nothing is\n"
+                                "changed and no socket is opened. A denial is an answer too: exit status 0.\n";
+    const struct cli_page page = { "explain", "[-c FILE] [--json] WHO [LISTENER]", about, options, 2, 2 };
+    int status = cli_read(&page, argc, argv);
+    if (status != CLI_GO_ON)
+        return status;
+    if (optind == argc)
+        return cli_wrong("explain", "whom? Write the name of a client, an address, or the path of a certificate");
+    status = load(&question);
+    if (status == EXIT_OK)
+        status = choose_listener(&question, optind + 1 < argc ? argv[optind + 1] : NULL);
+    if (status == EXIT_OK)
+        status = ask_about(&question, argv[optind]);
+    if (status == EXIT_OK)
+        status = answer(&question);
+    certificate_names_free(&question.names);
+    snapshot_free(&question.snapshot);
+    state_free(&question.state);
+    return status;
+}
