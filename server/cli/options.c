@@ -134,8 +134,18 @@ static bool read_number(const char *text, const struct cli_option *option)
     return true;
 }
 
+static int add_text(const struct cli_page *page, const struct cli_option *option)
+{
+    if (option->texts->count == CLI_TEXTS_MAX)
+        return cli_wrong(page->command, "--%s may be given %d times", option->name, CLI_TEXTS_MAX);
+    option->texts->at[option->texts->count++] = optarg;
+    return CLI_GO_ON;
+}
+
 static int take_option(const struct cli_page *page, const struct cli_option *option)
 {
+    if (option->texts != NULL)
+        return add_text(page, option);
     if (option->flag != NULL)
         *option->flag = true;
     else if (option->text != NULL)

@@ -6,8 +6,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* The values of an option that may be given several times. */
+#define CLI_TEXTS_MAX 64
+struct cli_texts {
+    const char *at[CLI_TEXTS_MAX];
+    uint32_t count;
+};
+
 /* A command's options as a table, from which both its parsing and its help page come. -h and --help are always there.
- * Of flag, text and number exactly one is set. */
+ * Of flag, text, texts and number exactly one is set. */
 struct cli_option {
     char letter; /* 0: none */
     const char *name;
@@ -15,6 +22,7 @@ struct cli_option {
     const char *help;
     bool *flag;
     const char **text;
+    struct cli_texts *texts;
     uint32_t *number;
     uint32_t min, max; /* of a number */
 };
