@@ -92,7 +92,8 @@ static int run_init(const struct action *action, int argc, char **argv)
     struct pki_error error;
     int err = pki_init(told.folder, time(NULL), told.days, &error);
     if (err == 0)
-        printf("Made a development CA in %s: ca.crt for those who verify, ca.crl, and ca.key, which stays here.\n",
+        printf("Made a development CA in %s.\n"
+               "Give ca.crt and ca.crl to those who verify. ca.key stays there; it is not encrypted.\n",
                told.folder);
     return finish(err, &error);
 }
@@ -102,18 +103,17 @@ static int run_init(const struct action *action, int argc, char **argv)
 static void print_names(const char *kind, struct pki_texts texts)
 {
     for (uint32_t n = 0; n < texts.count; n++)
-        printf(" %s%s", kind, texts.at[n]);
+        printf("  %s%s\n", kind, texts.at[n]);
 }
 
 static void print_issued(const char *folder, const struct pki_request *request, const struct pki_entry *entry)
 {
     char day[PKI_TIME_TEXT];
-    printf("Made %s/%s.crt and .key, for a %s, until %s:", folder, entry->name, request->server ? "server" : "client",
+    printf("Made %s/%s.crt and .key, for a %s, until %s\n", folder, entry->name, request->server ? "server" : "client",
            day_of(entry->expires_s, day));
     print_names("dns:", request->names);
     print_names("ip:", request->addresses);
     print_names("uri:", request->uris);
-    printf("\n");
 }
 
 /* The CRL is renewed on the way, as by every action that changes something. */

@@ -304,7 +304,7 @@ static int record(struct pki *pki, const struct pki_pair *pair, const struct pki
                   struct pki_error *error)
 {
     struct pki_entry entry = { .server = request->server };
-    strcpy(entry.name, request->names.at[0]);
+    snprintf(entry.name, sizeof entry.name, "%s", request->names.at[0]);
     entry.expires_s = pki_time(X509_get0_notAfter(pair->certificate));
     if (pki_serial_format(pair->certificate, entry.serial) != 0 || pki_index_add(&pki->index, &entry) != 0)
         return no_memory(error);

@@ -16,6 +16,10 @@ int pki_fail(struct pki_error *error, int err, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    /* It quotes what people give us, and goes to a terminal. */
+    for (char *at = error->text; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
     return err;
 }
 

@@ -42,8 +42,8 @@ static bool read_entry(char *line, struct pki_entry *entry)
     size_t digits = strlen(serial);
     if (digits > PKI_SERIAL_MAX || strspn(serial, HEX) != digits)
         return false;
-    strcpy(entry->name, name);
-    strcpy(entry->serial, serial);
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    snprintf(entry->serial, sizeof entry->serial, "%s", serial);
     entry->server = strcmp(kind, "server") == 0;
     return (entry->server || strcmp(kind, "client") == 0) && read_time(expires, &entry->expires_s) &&
            (strcmp(revoked, "-") == 0 || read_time(revoked, &entry->revoked_s));

@@ -65,7 +65,7 @@ int pki_serial_format(const X509 *certificate, char text[PKI_SERIAL_MAX + 1])
     char *hex = number != NULL ? BN_bn2hex(number) : NULL;
     bool fits = hex != NULL && strlen(hex) <= PKI_SERIAL_MAX;
     if (fits)
-        strcpy(text, hex);
+        snprintf(text, PKI_SERIAL_MAX + 1, "%s", hex);
     OPENSSL_free(hex);
     BN_free(number);
     return fits ? 0 : WEIR_ENOMEM;

@@ -28,7 +28,7 @@ static struct pki_error failure;
 static int make_base(void **state)
 {
     (void)state;
-    strcpy(base, "/tmp/weir-test-XXXXXX");
+    snprintf(base, sizeof base, "/tmp/weir-test-XXXXXX");
     assert_non_null(mkdtemp(base));
     snprintf(ca, sizeof ca, "%s/ca", base);
     return 0;
@@ -432,7 +432,7 @@ static void all_certificates_of_a_name_are_revoked_or_one_serial(void **state)
         unlink(path_of("alice.key"));
     }
     assert_int_equal(issue(pki, "bob", 0), 0);
-    strcpy(serial, pki_entry(pki, 1)->serial);
+    snprintf(serial, sizeof serial, "%s", pki_entry(pki, 1)->serial);
     assert_int_equal(pki_revoke(pki, serial, &count, &failure), 0);
     assert_int_equal(count, 1);
     assert_int_equal(pki_entry(pki, 0)->revoked_s, 0);
