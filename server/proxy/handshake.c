@@ -257,7 +257,7 @@ static void received(struct weir_socket *socket, int status, struct weir_loan *l
 static void closed(struct weir_socket *socket)
 {
     (void)socket;
-    assert(!"a socket was closed under its handshake");
+    assert(false && "a socket was closed under its handshake");
 }
 
 static const struct weir_socket_events handshake_events = { .received = received, .sent = sent, .closed = closed };
