@@ -48,6 +48,11 @@ void collector_free(struct collector *collector)
     collector->size = collector->capacity = 0;
 }
 
+void collector_put(struct collector *collector, const void *bytes, uint32_t size)
+{
+    assert_int_equal(weir_sink_put(&collector->sink, bytes, size), 0);
+}
+
 void collector_drop(struct collector *collector, uint32_t size)
 {
     collector->size -= size;
@@ -157,13 +162,16 @@ static void take(struct end *end, const uint8_t *data, uint32_t size)
 }
 
 /* Some bytes travel, in a buffer of just their size so that a sanitizer sees reads beyond. */
-static bool carry(struct pair *pair, struct end *from, struct end *to)
+bool pair_carry(struct pair *pair, struct end *from, struct end *to)
 {
     uint32_t size = from->out.size;
     if (size == 0)
         return false;
     if (pair->piece != 0)
         size = 1 + test_random_below(&pair->random, pair->piece < size ? pair->piece : size);
+    if (pair->bounded && size > pair->budget)
+        return false;
+    pair->budget -= size;
     uint8_t *data = malloc(size);
     assert_non_null(data);
     memcpy(data, from->out.bytes, size);
@@ -173,14 +181,19 @@ static bool carry(struct pair *pair, struct end *from, struct end *to)
     return true;
 }
 
+void pair_start(struct pair *pair)
+{
+    take(&pair->client, NULL, 0);
+}
+
 void pair_run(struct pair *pair)
 {
     bool went_on = true;
     if (pair->client.progress == TLS_WANTS_BYTES)
-        take(&pair->client, NULL, 0);
+        pair_start(pair);
     while (went_on) {
-        went_on = carry(pair, &pair->client, &pair->server);
-        went_on = carry(pair, &pair->server, &pair->client) || went_on;
+        went_on = pair_carry(pair, &pair->client, &pair->server);
+        went_on = pair_carry(pair, &pair->server, &pair->client) || went_on;
     }
 }
 

@@ -21,6 +21,7 @@ struct collector {
 
 void collector_init(struct collector *collector);
 void collector_free(struct collector *collector);
+void collector_put(struct collector *collector, const void *bytes, uint32_t size);
 /* Forgets the first bytes. */
 void collector_drop(struct collector *collector, uint32_t size);
 
@@ -37,6 +38,8 @@ struct pair {
     struct end client, server;
     uint64_t random;
     uint32_t piece; /* bytes that travel at once, at most; 0: all */
+    bool bounded;   /* nothing travels any more after `budget` bytes */
+    uint32_t budget;
 };
 
 /* The loop that contexts take the time from, and its time in seconds. */
@@ -51,6 +54,12 @@ struct tls_context *pair_context(const struct tls_settings *settings, enum tls_r
 /* New sessions of the contexts, which stay the caller's. */
 void pair_open(struct pair *pair, struct tls_context *client, struct tls_context *server);
 void pair_close(struct pair *pair);
+
+/* The client's first step. */
+void pair_start(struct pair *pair);
+
+/* One piece travels; false when there is none. */
+bool pair_carry(struct pair *pair, struct end *from, struct end *to);
 
 /* Lets both ends work until nothing is on its way any more. */
 void pair_run(struct pair *pair);
