@@ -118,12 +118,16 @@ static void read_verify(struct reader *reader, const struct node *list, struct t
         add_verified_name(reader, item, settings);
 }
 
-/* What a complaint quotes, like a path, can hold anything. */
+/* What a complaint quotes, like a path, can hold control characters, U+0080 to U+009F included. */
 static void make_printable(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++)
-        if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
+        bool wide = *c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (wide || *c < ' ' || *c == 0x7f)
             *c = '?';
+        if (wide)
+            *++c = '?';
+    }
 }
 
 /* The files are read with the rest, so that what is wrong with them is told in the same run. */

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import settings
+from certificates import Authority
 from shims import FailMalloc
 
 HERE = Path(__file__).parent
@@ -129,6 +130,128 @@ policy:
     ])
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with certificates; configurations go into its subfolder `etc`."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "etc").mkdir()
+    ca = Authority(folder)
+    ca.issue("server", "DNS:localhost", usage="serverAuth")
+    ca.issue("weir", "DNS:weir", usage="clientAuth")
+    ca.issue_expired("old", "DNS:localhost", usage="serverAuth")
+    ca.empty_crl()
+    (folder / "open.key").write_bytes((folder / "server.key").read_bytes())
+    (folder / "open.key").chmod(0o604)
+    (folder / "group.key").write_bytes((folder / "server.key").read_bytes())
+    (folder / "group.key").chmod(0o640)
+    return folder
+
+
+TLS = {"certificate": "../server.crt", "key": "../server.key", "client_ca": "../ca.crt"}
+
+
+def check_tls(files, pool=None, **tls):
+    """Runs `weir check` on a listener with TLS, each of its keys on a line of its own from line 5 on."""
+    lines = "".join(f"      {key}: {value}\n" for key, value in {**TLS, **tls}.items() if value is not None)
+    pool = "".join(f"      {key}: {value}\n" for key, value in (pool or {}).items())
+    text = ("listeners:\n  - name: edge\n    address: 0.0.0.0:80\n    pool: web\n    tls:\n" + lines
+            + "pools:\n  - name: web\n    upstreams: [{ name: web1, address: 10.0.0.1:7000 }]\n"
+            + ("    tls:\n" + pool if pool else ""))
+    return check(files / "etc", text.encode())
+
+
+@pytest.mark.parametrize("tls", [
+    {}, {"crl": "../ca.crl"}, {"min_version": '"1.2"', "alpn": "[h2, http/1.1]"}, {"min_version": "1.3"},
+    {"client_ca": None, "clients": "anonymous"}, {"clients": "required", "key": "../group.key"},
+], ids=str)
+def test_a_listener_with_tls_is_good(files, tls):
+    result = check_tls(files, **tls)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("tls", [
+    {"ca": "../ca.crt"},
+    {"ca": "../ca.crt", "certificate": "../weir.crt", "key": "../weir.key",
+     "verify": '["dns:web.internal", "uri:spiffe://example.com/web", "ip:10.0.0.1", "ip:2001:db8::1"]'},
+], ids=str)
+def test_a_pool_with_tls_is_good(files, tls):
+    result = check_tls(files, pool=tls)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("tls, place, file, words", [
+    ({"certificate": "../nothing.crt"}, "6:20", "nothing.crt", "No such file"),
+    ({"key": "../nothing.key"}, "7:12", "nothing.key", "No such file"),
+    ({"client_ca": "../nothing.crt"}, "8:18", "nothing.crt", "No such file"),
+    ({"certificate": "../server.key"}, "6:20", "server.key", "certificate"),
+    ({"certificate": "../etc"}, "6:20", "etc", "regular file"),
+    ({"key": "../weir.key"}, "7:12", "weir.key", "is not the key of"),
+    ({"key": "../open.key"}, "7:12", "open.key", "others can read"),
+    ({"crl": "../server.crt"}, "9:12", "server.crt", ""),
+], ids=str)
+def test_a_file_that_is_of_no_use_is_told_at_its_place(files, tls, place, file, words):
+    result = check_tls(files, **tls)
+    assert (result.returncode, result.stdout) == (2, "")
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"weir.yaml:{place}: ")
+    assert str(files / file) in line.replace("/etc/../", "/")
+    assert words in line
+
+
+def test_all_files_that_are_of_no_use_are_told_in_one_run(files):
+    result = check_tls(files, certificate="a.crt", key="a.key", client_ca="a.ca", pool={"ca": "b.ca"})
+    places = [line.split(": ")[0] for line in result.stderr.splitlines()]
+    assert places == [f"weir.yaml:{place}" for place in ("6:20", "7:12", "8:18", "13:11")]
+
+
+def test_a_path_cannot_speak_to_the_terminal(files):
+    result = check_tls(files, certificate='"\\e[31m\\u009bred"')
+    assert "?[31m??red: No such file" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("tls, place, words", [
+    ({"certificate": "../old.crt", "key": "../old.key"}, "6:20", "expired"),
+    ({"crl": "../nothing.crl"}, "9:12", "nothing.crl"),
+], ids=str)
+def test_what_is_doubtful_is_a_warning_and_no_error(files, tls, place, words):
+    result = check_tls(files, **tls)
+    assert result.returncode == 0
+    assert result.stdout == "weir.yaml is good: 1 listener, 1 pool, 1 upstream\n"
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"warning: weir.yaml:{place}: ")
+    assert words in line
+
+
+def test_names_that_a_wildcard_hides_are_a_warning(tmp_path):
+    result = check(tmp_path, GOOD + b"""clients:
+  - { name: all, identity: ["dns:*.example.com"] }
+  - { name: one, identity: ["dns:one.example.com"] }
+""")
+    assert result.returncode == 0
+    assert result.stderr == ('warning: weir.yaml:5:29: "dns:one.example.com" says nothing: "dns:*.example.com" of client '
+                             '"all" (line 4) stands before it; put this client first\n')
+
+
+def test_expectations_may_be_about_certificates(tmp_path):
+    policy = GOOD + b"""clients:
+  - { name: alice, identity: ["dns:alice.example.com", "cn:Alice Smith"] }
+  - { name: staff, identity: ["dns:*.example.com"] }
+policy: [{ allow: [alice], to: [web] }]
+"""
+    right = b"""expect: ["dns:ALICE.example.com can web", "cn:Alice Smith can web/web1", "dns:bob.example.com cannot web",
+  "dns:*.example.com cannot web", "uri:spiffe://example.com/alice cannot web"]
+"""
+    assert check(tmp_path, policy + right).stdout.endswith("2 clients, 5 expectations hold\n")
+    wrong = b"""expect: ["dns:alice.example.com cannot web", "dns:*.example.com can web", "cn:Bob can web"]\n"""
+    reason = "against this expectation; change the policy or the line"
+    assert_refused(check(tmp_path, policy + wrong), [
+        f'7:10: "dns:alice.example.com" can reach web, {reason}',
+        f"7:46: staff cannot reach web, {reason}",
+        f'7:75: "cn:Bob" cannot reach web, {reason}',
+    ])
+
+
 def test_the_example_is_good(tmp_path):
     result = weir("check", "-c", EXAMPLE)
     assert (result.returncode, result.stderr) == (0, "")
@@ -161,7 +284,8 @@ def test_twenty_thousand_entries_are_read_within_a_blink(tmp_path):
         b"address: 10.0.0.1:0,", b"address: 10.0.0.1:10000,")
     data = (b"listeners: [{ name: edge, address: 0.0.0.0:80, pool: web }]\npools:\n  - name: web\n    upstreams:\n"
             + upstreams + b"clients:\n" + b"".join(
-                b"  - { name: c%d, identity: ['cidr:10.%d.%d.0/24'], limits: { rate: 5/s } }\n" % (i, i >> 8, i & 255)
+                b"  - { name: c%d, identity: ['cidr:10.%d.%d.0/24', 'dns:c%d.example.com'], limits: { rate: 5/s } }\n"
+                % (i, i >> 8, i & 255, i)
                 for i in range(10000)))
     best = 60.0
     for _ in range(20):
