@@ -170,9 +170,10 @@ int pem_crls(const struct pem_file *file, STACK_OF(X509_CRL) * *ret_crls)
 
 static int refuse_key(const struct pem_file *file, bool needs_passphrase)
 {
+    static const char mark[] = "PRIVATE KEY-----";
     if (needs_passphrase)
         return refuse(file, "the key has a passphrase, which Weir cannot ask for; store it without one");
-    if (at_end())
+    if (memmem(file->bytes, file->size, mark, sizeof mark - 1) == NULL)
         return refuse(file, "holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)");
     return refuse_block(file, "private key", 1);
 }
