@@ -40,8 +40,8 @@ static struct report_line *make_room(struct report_list *list, struct position a
     return &list->lines[i];
 }
 
-static void list_add(struct report *report, struct report_list *list, struct position at, const char *format,
-                     va_list arguments)
+__attribute__((format(printf, 4, 0))) static void list_add(struct report *report, struct report_list *list,
+                                                           struct position at, const char *format, va_list arguments)
 {
     char *text = NULL;
 
@@ -71,7 +71,8 @@ void report_warn(struct report *report, struct position at, const char *format, 
     va_end(arguments);
 }
 
-static int add_line(char ***plines, uint32_t *pcount, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static int add_line(char ***plines, uint32_t *pcount, const char *format,
+                                                          va_list arguments)
 {
     char *text = NULL, **lines;
 
@@ -97,9 +98,7 @@ int config_errors_add(struct config_errors *errors, const char *format, ...)
     return err;
 }
 
-static int add_warning(struct config_errors *errors, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int add_warning(struct config_errors *errors, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int add_warning(struct config_errors *errors, const char *format, ...)
 {
     va_list arguments;
 

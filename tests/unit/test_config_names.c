@@ -65,8 +65,8 @@ static void what_no_certificate_can_say_is_refused_with_a_reason(void **state)
         "dns:a.",
         "dns:a b",
         "dns:j\xc3\xb6rg.de",
-        "dns:" LABEL "4.com",
-        "dns:" LABEL "." LABEL "." LABEL "." LABEL,
+        ("dns:" LABEL "4.com"),
+        ("dns:" LABEL "." LABEL "." LABEL "." LABEL),
         "dns:*",
         "dns:*.",
         "dns:a.*",
@@ -105,9 +105,9 @@ static void what_no_certificate_can_say_is_refused_with_a_reason(void **state)
         "cn:a*",
         "sha256:",
         "sha256:00",
-        "sha256:" HASH "0",
-        "sha256:" HASH ":",
-        "sha256::" HASH,
+        ("sha256:" HASH "0"),
+        ("sha256:" HASH ":"),
+        ("sha256::" HASH),
         "sha256:0g",
         "sha256:01::2345",
         "sha256:0:12",
@@ -154,7 +154,7 @@ static void an_upstream_is_verified_by_dns_uri_or_ip(void **state)
         { "ip:::ffff:10.0.0.1", TLS_NAME_IP, "10.0.0.1" },
     };
     static const char *const wrong[] = {
-        "web.internal", "cn:web",         "email:a@b",      "sha256:" HASH,     "ip:",
+        "web.internal", "cn:web",         "email:a@b",      ("sha256:" HASH),   "ip:",
         "ip:web",       "ip:10.0.0.1:80", "dns:*.internal", "uri:spiffe://a/*", "dns:a b"
     };
     (void)state;
