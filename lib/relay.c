@@ -138,11 +138,12 @@ static void all_sent(struct weir_relay *relay, enum weir_relay_side from)
 static void send_next(struct weir_relay *relay, enum weir_relay_side from)
 {
     struct weir_relay_direction *direction = &relay->direction[from];
-    const struct weir_relay_chunk *chunk = direction->overflow;
-    const struct weir_loan *loan = direction->loans;
     struct weir_socket *destination = relay->sockets[relay_other(from)];
     if (direction->sending || direction->finished)
         return;
+    relay_drop_empty(relay, direction);
+    const struct weir_relay_chunk *chunk = direction->overflow;
+    const struct weir_loan *loan = direction->loans;
     direction->sending = chunk != NULL || loan != NULL;
     if (chunk != NULL)
         weir_send(destination, chunk->bytes + chunk->head, chunk->tail - chunk->head, WEIR_SEND_WAIT);

@@ -32,6 +32,8 @@ void relay_count(struct weir_relay *relay, enum weir_relay_side from, uint32_t s
 /* A chunk at the end of the overflow with some room; NULL: no memory, or the budget is used up. */
 struct weir_relay_chunk *relay_chunk_with_room(struct weir_relay *relay, struct weir_relay_direction *direction);
 void relay_drop_chunk(struct weir_relay *relay, struct weir_relay_direction *direction);
+/* A filter asks for room before it knows whether it has anything to put there: drops a chunk that was left empty. */
+void relay_drop_empty(struct weir_relay *relay, struct weir_relay_direction *direction);
 
 void relay_add_loan(struct weir_relay_direction *direction, struct weir_loan *loan);
 void relay_drop_loan(struct weir_relay *relay, struct weir_relay_direction *direction);

@@ -53,6 +53,12 @@ void relay_drop_chunk(struct weir_relay *relay, struct weir_relay_direction *dir
     free(chunk);
 }
 
+void relay_drop_empty(struct weir_relay *relay, struct weir_relay_direction *direction)
+{
+    if (direction->overflow != NULL && direction->overflow->head == direction->overflow->tail)
+        relay_drop_chunk(relay, direction);
+}
+
 static bool keep(struct weir_relay *relay, struct weir_relay_direction *direction, const uint8_t *data, uint32_t size)
 {
     while (size > 0) {

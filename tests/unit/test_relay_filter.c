@@ -21,6 +21,9 @@ static enum weir_filter_result twice_decode(struct weir_filter *filter, const ui
 {
     struct twice *twice = (struct twice *)filter;
     enum weir_filter_result result = WEIR_FILTER_OK;
+    uint32_t room;
+    /* Like TLS, which wants room before it knows whether there is anything to put there. */
+    assert_non_null(plain->reserve(plain, &room));
     for (uint32_t n = 0; n < size && result == WEIR_FILTER_OK; n++) {
         char byte = (char)data[n];
         if (byte == '!')
