@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <weir/errors.h>
 
@@ -16,6 +12,8 @@
 #include "../control/config.h"
 #include "../proxy/balancer.h"
 #include "commands.h"
+#include "demo_clients.h"
+#include "demo_folder.h"
 #include "demo_hosts.h"
 #include "demo_view.h"
 #include "options.h"
@@ -23,29 +21,25 @@
 /* `weir demo`: a balancer with everything around it, in one process, on real sockets. */
 
 #define SECOND_NS UINT64_C(1000000000)
-#define ANSWER_WITHIN_S 2
 #define ANSWER_MAX 256
 #define HELLO "Hello"
-/* Clients are known by their addresses on loopback: client1 comes from 127.0.0.11. */
-#define CLIENT_ADDRESS "127.0.0.%" PRIu32
-#define FIRST_CLIENT 11
-
-struct options {
-    uint32_t port, hosts, clients, interval_s;
-    bool plain;
-};
+#define LIMIT 2        /* of the last client */
+#define LIMIT_ROUNDS 3 /* in one of so many it exceeds that */
 
 /* What is taken at start, in this order, and given back in the other. */
 struct demo {
-    struct options options;
-    char folder[32], file[64];
+    struct demo_plan plan;
+    uint32_t interval_s;
     struct demo_hosts *hosts;
+    struct demo_folder folder;
+    struct demo_clients *clients;
     struct snapshot *snapshot;
     struct state state;
     struct balancer *balancer;
     struct admin *admin;
     struct demo_view view;
     uint64_t denied[DEMO_MAX + 1][CLOSE_REASONS]; /* that was shown, by client; the last are guests */
+    uint64_t nobody[CLOSE_REASONS];               /* likewise, of those who did not say who they are */
 };
 
 static uint64_t now_ns(void)
@@ -55,67 +49,11 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-/* Configuration */
-
-static void write_pool(FILE *file, const struct demo *demo)
-{
-    fprintf(file, "pools:\n  - name: hosts\n    upstreams:\n");
-    for (uint32_t n = 0; n < demo->options.hosts; n++) {
-        char text[WEIR_ADDRESS_TEXT_MAX];
-        fprintf(file, "      - { name: host%" PRIu32 ", address: \"%s\" }\n", n + 1,
-                weir_address_format(demo_hosts_address(demo->hosts, n), text, sizeof text));
-    }
-}
-
-static void write_clients(FILE *file, const struct demo *demo)
-{
-    fprintf(file, "clients:\n");
-    for (uint32_t n = 0; n < demo->options.clients; n++)
-        fprintf(file, "  - { name: client%" PRIu32 ", identity: [\"cidr:" CLIENT_ADDRESS "/32\"] }\n", n + 1,
-                FIRST_CLIENT + n);
-}
-
-static void write_policy(FILE *file, const struct demo *demo)
-{
-    fprintf(file, "policy:\n  - { allow: [\"*\"], to: [hosts] }\n");
-    if (demo->options.hosts > 1)
-        fprintf(file, "  - { deny: [client1], to: [hosts/host2] }\n"
-                      "expect:\n  - client1 can hosts/host1\n  - client1 cannot hosts/host2\n");
-}
-
-static void write_configuration(FILE *file, const struct demo *demo)
-{
-    fprintf(file,
-            "workers: 1\nlog: { format: text, level: error }\nadmin: { socket: admin.sock, http: \"127.0.0.1:0\" }\n"
-            "listeners:\n  - { name: demo, address: \"127.0.0.1:%" PRIu32 "\", pool: hosts }\n",
-            demo->options.port);
-    write_pool(file, demo);
-    write_clients(file, demo);
-    write_policy(file, demo);
-}
-
-static int make_file(struct demo *demo)
-{
-    strcpy(demo->folder, "/tmp/weir-demo-XXXXXX");
-    if (mkdtemp(demo->folder) == NULL) {
-        demo->folder[0] = '\0';
-        return weir_error_from_errno(errno);
-    }
-    snprintf(demo->file, sizeof demo->file, "%s/weir.yaml", demo->folder);
-    FILE *file = fopen(demo->file, "wx");
-    if (file == NULL)
-        return weir_error_from_errno(errno);
-    write_configuration(file, demo);
-    return fclose(file) == 0 ? 0 : weir_error_from_errno(errno);
-}
-
 static int load(struct demo *demo)
 {
     struct config_errors errors = { 0 };
     uint64_t seed = 0;
-    int err = make_file(demo);
-    if (err == 0)
-        err = config_read(demo->file, &demo->snapshot, &errors);
+    int err = config_read(demo->folder.configuration, &demo->snapshot, &errors);
     if (err == 0 && getrandom(&seed, sizeof seed, 0) != sizeof seed)
         err = WEIR_EIO;
     if (err == 0)
@@ -129,73 +67,13 @@ static int load(struct demo *demo)
     return err;
 }
 
-/* One client's connection */
-
-static int fail_with_errno(void)
-{
-    /* What a timeout of the socket is called. */
-    return errno == EAGAIN ? WEIR_ETIMEDOUT : weir_error_from_errno(errno);
-}
-
-static int connect_client(int fd, uint32_t client, const struct weir_address *to)
-{
-    const struct timeval within = { .tv_sec = ANSWER_WITHIN_S };
-    struct weir_address from;
-    char text[WEIR_ADDRESS_TEXT_MAX];
-    snprintf(text, sizeof text, CLIENT_ADDRESS ":0", FIRST_CLIENT + client);
-    int err = weir_address_parse(text, &from);
-    if (err != 0)
-        return err;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof within);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &within, sizeof within);
-    if (bind(fd, &from.u.any, weir_address_length(&from)) != 0 || connect(fd, &to->u.any, weir_address_length(to)) != 0)
-        return fail_with_errno();
-    return 0;
-}
-
-/* Says Hello and reads one line, without its end. Returns 0, WEIR_EPIPE (the connection ended without an answer) or
- * another error. */
-static int talk(int fd, char *answer, size_t size)
-{
-    size_t used = 0;
-    if (send(fd, HELLO, sizeof HELLO - 1, MSG_NOSIGNAL) < 0)
-        return fail_with_errno();
-    for (;;) {
-        ssize_t n = recv(fd, answer + used, size - 1 - used, 0);
-        if (n < 0)
-            return fail_with_errno();
-        if (n == 0)
-            return WEIR_EPIPE;
-        used += (size_t)n;
-        answer[used] = '\0';
-        char *end = strchr(answer, '\n');
-        if (end != NULL)
-            *end = '\0';
-        if (end != NULL || used == size - 1)
-            return 0;
-    }
-}
-
-static int ask(const struct demo *demo, uint32_t client, char *answer, size_t size)
-{
-    struct weir_address to = balancer_listener_address(demo->balancer, 0);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return fail_with_errno();
-    int err = connect_client(fd, client, &to);
-    if (err == 0)
-        err = talk(fd, answer, size);
-    close(fd);
-    return err;
-}
-
 /* What happens, shown */
 
 /* The host that an answer names, or the number of hosts. */
 static uint32_t host_of(const struct demo *demo, const char *answer)
 {
     uint32_t host = 0;
-    for (; host < demo->options.hosts; host++) {
+    for (; host < demo->plan.hosts; host++) {
         char text[WEIR_ADDRESS_TEXT_MAX];
         const char *place =
             strstr(answer, weir_address_format(demo_hosts_address(demo->hosts, host), text, sizeof text));
@@ -209,7 +87,7 @@ static uint32_t host_of(const struct demo *demo, const char *answer)
 static enum close_reason new_refusal(struct demo *demo, uint32_t client)
 {
     const struct client_counters *counters =
-        client == demo->options.clients ? demo->snapshot->other : demo->snapshot->clients[client].counters;
+        client == demo->plan.clients ? demo->snapshot->other : demo->snapshot->clients[client].counters;
     for (unsigned reason = 0; reason < CLOSE_REASONS; reason++)
         if (counter_read(&counters->denied[reason]) > demo->denied[client][reason]) {
             demo->denied[client][reason]++;
@@ -218,14 +96,17 @@ static enum close_reason new_refusal(struct demo *demo, uint32_t client)
     return CLOSE_NONE;
 }
 
-static void show_client(struct demo *demo, uint32_t client)
+static void show_talk(struct demo *demo, uint32_t client, struct demo_talk *talk)
 {
+    struct weir_address to = balancer_listener_address(demo->balancer, 0);
     char answer[ANSWER_MAX] = "";
     uint64_t start_ns = now_ns();
-    int err = ask(demo, client, answer, sizeof answer);
+    int err = demo_talk_open(demo->clients, client, &to, talk);
+    if (err == 0)
+        err = demo_talk_ask(talk, HELLO, answer, sizeof answer);
     uint32_t host = host_of(demo, answer);
     enum close_reason reason = err != 0 ? new_refusal(demo, client) : CLOSE_NONE;
-    if (err == 0 && host < demo->options.hosts)
+    if (err == 0 && host < demo->plan.hosts)
         demo_view_answer(&demo->view, client, host, answer, now_ns() - start_ns);
     else if (reason != CLOSE_NONE)
         demo_view_refused(&demo->view, client, reason);
@@ -233,44 +114,88 @@ static void show_client(struct demo *demo, uint32_t client)
         demo_view_silent(&demo->view, client, err != 0 ? weir_strerror(err) : answer);
 }
 
+/* One connection; of the client with a limit now and then all that it may have at once, and one more. */
+static void show_client(struct demo *demo, uint32_t client, uint32_t round)
+{
+    bool too_many = demo->plan.limit > 0 && client == demo->plan.clients - 1 && round % LIMIT_ROUNDS == 0;
+    struct demo_talk talks[LIMIT + 1] = { 0 };
+    uint32_t count = too_many ? LIMIT + 1 : 1;
+    for (uint32_t n = 0; n < count; n++)
+        show_talk(demo, client, &talks[n]);
+    for (uint32_t n = 0; n < count; n++)
+        demo_talk_close(&talks[n]);
+}
+
+/* Those who did not prove who they are. */
+static void show_nobodies(struct demo *demo)
+{
+    static const enum close_reason reasons[] = { CLOSE_TLS_NO_CERTIFICATE, CLOSE_TLS_BAD_CERTIFICATE };
+    const counter *closed = demo->snapshot->listeners[0].slots[0].closed;
+    for (size_t n = 0; n < sizeof reasons / sizeof reasons[0]; n++)
+        for (; counter_read(&closed[reasons[n]]) > demo->nobody[reasons[n]]; demo->nobody[reasons[n]]++)
+            demo_view_nobody_refused(&demo->view, reasons[n]);
+}
+
 /* Connections of a host that are no client's are those of people. */
 static void show_guests(struct demo *demo)
 {
     struct demo_view *view = &demo->view;
-    for (uint32_t host = 0; host < demo->options.hosts; host++)
+    for (uint32_t host = 0; host < demo->plan.hosts; host++)
         while (counter_read(&demo->snapshot->upstreams[host].counters->connections) >
                view->sent[host] + view->guests[host])
             demo_view_guest(view, host);
     enum close_reason reason;
-    while ((reason = new_refusal(demo, demo->options.clients)) != CLOSE_NONE)
+    while ((reason = new_refusal(demo, demo->plan.clients)) != CLOSE_NONE)
         demo_view_guest_refused(view, reason);
+    show_nobodies(demo);
+}
+
+static void show_how_to_join(const struct demo *demo)
+{
+    const char *bold = cli_bold(stdout), *plain = cli_plain(stdout), *folder = demo->folder.path;
+    struct weir_address listener = balancer_listener_address(demo->balancer, 0);
+    unsigned port = weir_address_port(&listener);
+    if (!demo->plan.tls)
+        printf("  join in        %stelnet 127.0.0.1 %u%s   (and type a line)\n\n", bold, port, plain);
+    else
+        printf("  join in as guest, and type a line:\n\n"
+               "    %sopenssl s_client -quiet -connect 127.0.0.1:%u -CAfile %s/ca.crt \\\n"
+               "      -cert %s/guest.crt -key %s/guest.key%s\n\n",
+               bold, port, folder, folder, folder, plain);
 }
 
 static void show_welcome(const struct demo *demo)
 {
-    const char *bold = cli_bold(stdout), *plain = cli_plain(stdout);
+    const struct demo_plan *plan = &demo->plan;
     struct weir_address listener = balancer_listener_address(demo->balancer, 0);
     struct weir_address http = admin_http_address(demo->admin);
     char text[WEIR_ADDRESS_TEXT_MAX];
-    printf("\n  %sWeir demo%s: %" PRIu32 " hosts, %" PRIu32 " clients, one balancer\n\n", bold, plain,
-           demo->options.hosts, demo->options.clients);
+    printf("\n  %sWeir demo%s: %" PRIu32 " hosts, %" PRIu32 " clients%s, one balancer\n\n", cli_bold(stdout),
+           cli_plain(stdout), plan->hosts, plan->clients, plan->tls ? " with certificates" : "");
     printf("  port           %u\n", weir_address_port(&listener));
     printf("  admin          http://%s/   (metrics, status, health)\n", weir_address_format(&http, text, sizeof text));
-    printf("  configuration  %s\n", demo->file);
-    if (demo->view.has_rule)
+    printf("  configuration  %s\n", demo->folder.configuration);
+    if (plan->has_rule)
         printf("  rule           client1 may never talk to host2\n");
-    printf("  join in        %stelnet 127.0.0.1 %u%s   (and type a line)\n\n", bold, weir_address_port(&listener),
-           plain);
+    if (plan->limit > 0)
+        printf("  limit          client%" PRIu32 " may have %" PRIu32
+               " connections at once, and now and then tries %" PRIu32 "\n",
+               plan->clients, plan->limit, plan->limit + 1);
+    show_how_to_join(demo);
     printf("  Every %" PRIu32 " s each client connects, says %s, and is sent to the host with the fewest\n"
            "  connections of those that it may reach. Ctrl-C ends.\n\n",
-           demo->options.interval_s, HELLO);
+           demo->interval_s, HELLO);
 }
 
 /* Start, run, stop */
 
 static int start(struct demo *demo)
 {
-    int err = demo_hosts_start(demo->options.hosts, &demo->hosts);
+    int err = demo_hosts_start(demo->plan.hosts, &demo->hosts);
+    if (err == 0)
+        err = demo_folder_make(&demo->plan, demo->hosts, &demo->folder);
+    if (err == 0)
+        err = demo_clients_new(demo->plan.tls ? demo->folder.path : NULL, demo->plan.clients, &demo->clients);
     if (err == 0)
         err = load(demo);
     if (err == 0)
@@ -293,11 +218,9 @@ static void stop(struct demo *demo)
     log_stop();
     snapshot_free(&demo->snapshot);
     state_free(&demo->state);
+    demo_clients_free(&demo->clients);
+    demo_folder_remove(&demo->folder);
     demo_hosts_stop(&demo->hosts);
-    if (demo->file[0] != '\0')
-        unlink(demo->file);
-    if (demo->folder[0] != '\0')
-        rmdir(demo->folder);
 }
 
 /* Returns true when a signal ends the demo. */
@@ -312,13 +235,13 @@ static bool wait_until(uint64_t until_ns, const sigset_t *signals)
 static void run(struct demo *demo, const sigset_t *signals)
 {
     uint64_t start_ns = now_ns(), next_ns = start_ns;
-    uint64_t step_ns = demo->options.interval_s * SECOND_NS / demo->options.clients;
+    uint64_t step_ns = demo->interval_s * SECOND_NS / demo->plan.clients;
     for (uint32_t turn = 0; !wait_until(next_ns, signals) && !ferror(stdout); turn++) {
-        uint32_t client = turn % demo->options.clients;
-        show_client(demo, client);
+        uint32_t client = turn % demo->plan.clients, round = turn / demo->plan.clients + 1;
+        show_client(demo, client, round);
         show_guests(demo);
-        if (client == demo->options.clients - 1)
-            demo_view_round(&demo->view, turn / demo->options.clients + 1);
+        if (client == demo->plan.clients - 1)
+            demo_view_round(&demo->view, round);
         next_ns += step_ns;
     }
     demo_view_summary(&demo->view, now_ns() - start_ns);
@@ -334,29 +257,37 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void make_plan(struct demo *demo, bool plain)
+{
+    struct demo_plan *plan = &demo->plan;
+    plan->tls = !plain;
+    plan->has_rule = plan->hosts > 1;
+    plan->limit = plan->tls && plan->clients > 1 ? LIMIT : 0;
+    demo_view_init(&demo->view, plan->hosts, plan->clients, plan->limit);
+}
+
 int cmd_demo(int argc, char **argv)
 {
-    struct demo demo = { .options = { .hosts = 5, .clients = 7, .interval_s = 4 } };
-    struct options *to = &demo.options;
+    struct demo demo = { .plan = { .hosts = 5, .clients = 7 }, .interval_s = 4 };
+    bool plain = false;
     const struct cli_option options[] = {
-        { 'p', "port", "PORT", "the balancer's port (a free one)", .number = &to->port, .max = 65535 },
-        { 0, "upstreams", "N", "how many hosts (5)", .number = &to->hosts, .min = 1, .max = DEMO_MAX },
-        { 0, "clients", "N", "how many clients (7)", .number = &to->clients, .min = 1, .max = DEMO_MAX },
-        { 0, "interval", "SECONDS", "time between a client's connections (4)", .number = &to->interval_s, .min = 1,
+        { 'p', "port", "PORT", "the balancer's port (a free one)", .number = &demo.plan.port, .max = 65535 },
+        { 0, "upstreams", "N", "how many hosts (5)", .number = &demo.plan.hosts, .min = 1, .max = DEMO_MAX },
+        { 0, "clients", "N", "how many clients (7)", .number = &demo.plan.clients, .min = 1, .max = DEMO_MAX },
+        { 0, "interval", "SECONDS", "time between a client's connections (4)", .number = &demo.interval_s, .min = 1,
           .max = 3600 },
-        { 0, "plain", NULL, "without TLS: clients are known by address", .flag = &to->plain },
+        { 0, "plain", NULL, "without TLS: clients are known by address", .flag = &plain },
     };
-    static const char about[] = "Shows a balancer at work: starts hosts, clients and the balancer between them, in\n"
-                                "one process, on loopback. Needs nothing and leaves nothing.\n";
-    const struct cli_page page = { "demo", "--plain [OPTIONS]", about, options, 5, 0 };
+    static const char about[] =
+        "Shows a balancer at work: makes a CA and certificates, starts hosts, clients and the\n"
+        "balancer between them, in one process, on loopback. Needs nothing and leaves nothing.\n";
+    const struct cli_page page = { "demo", "[OPTIONS]", about, options, 5, 0 };
     int status = cli_read(&page, argc, argv);
     if (status != CLI_GO_ON)
         return status;
-    if (!demo.options.plain)
-        return cli_wrong("demo", "for now the demo runs without TLS only: weir demo --plain");
     sigset_t signals;
     block_signals(&signals);
-    demo_view_init(&demo.view, demo.options.hosts, demo.options.clients);
+    make_plan(&demo, plain);
     status = start(&demo) == 0 ? EXIT_OK : EXIT_FAILED;
     if (status == EXIT_OK) {
         show_welcome(&demo);

@@ -38,10 +38,10 @@ static const char *arrow(const struct demo_view *view)
     return view->utf8 ? "\u2192" : "->";
 }
 
-void demo_view_init(struct demo_view *view, uint32_t hosts, uint32_t clients)
+void demo_view_init(struct demo_view *view, uint32_t hosts, uint32_t clients, uint32_t limit)
 {
     setlocale(LC_CTYPE, "");
-    *view = (struct demo_view){ .hosts = hosts, .clients = clients, .has_rule = hosts > 1 };
+    *view = (struct demo_view){ .hosts = hosts, .clients = clients, .limit = limit, .has_rule = hosts > 1 };
     view->colour = cli_bold(stdout)[0] != '\0';
     view->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -57,11 +57,20 @@ void demo_view_answer(struct demo_view *view, uint32_t client, uint32_t host, co
            took_ns / 100000 % 10, plain(view));
 }
 
-void demo_view_refused(struct demo_view *view, uint32_t client, enum close_reason reason)
+static void print_refused(struct demo_view *view, const char *who, enum close_reason reason, const char *limit)
 {
     view->refused++;
-    printf("  client%-2" PRIu32 " %srefused%s: %s (%s)\n", client + 1, red(view), plain(view),
-           close_reason_sentence(reason), close_reason_label(reason));
+    printf("  %-8s %srefused%s: %s (%s%s)\n", who, red(view), plain(view), close_reason_sentence(reason),
+           close_reason_label(reason), limit);
+}
+
+void demo_view_refused(struct demo_view *view, uint32_t client, enum close_reason reason)
+{
+    char who[16], limit[32] = "";
+    snprintf(who, sizeof who, "client%" PRIu32, client + 1);
+    if (reason == CLOSE_CLIENT_LIMIT)
+        snprintf(limit, sizeof limit, ": %" PRIu32 " at once", view->limit);
+    print_refused(view, who, reason, limit);
 }
 
 void demo_view_silent(struct demo_view *view, uint32_t client, const char *error)
@@ -78,9 +87,12 @@ void demo_view_guest(struct demo_view *view, uint32_t host)
 
 void demo_view_guest_refused(struct demo_view *view, enum close_reason reason)
 {
-    view->refused++;
-    printf("  a guest  %srefused%s: %s (%s)\n", red(view), plain(view), close_reason_sentence(reason),
-           close_reason_label(reason));
+    print_refused(view, "a guest", reason, "");
+}
+
+void demo_view_nobody_refused(struct demo_view *view, enum close_reason reason)
+{
+    print_refused(view, "somebody", reason, "");
 }
 
 /* Bars */

@@ -19,7 +19,7 @@ static const struct command commands[] = {
     { "run", "[-c FILE]", "run in the foreground", cmd_run },
     { "check", "[-c FILE]", "read the configuration, run its expectations; change nothing", cmd_check },
     { "explain", "[-c FILE] WHO", "say what a client may reach, and why", cmd_explain },
-    { "demo", "--plain", "show a balancer at work between hosts and clients", cmd_demo },
+    { "demo", "", "show a balancer at work between hosts and clients", cmd_demo },
     { "pki", "ACTION", "a small development CA: keys, certificates, CRL", cmd_pki },
     { "version", "", "print the version", cmd_version },
     { "help", "[COMMAND]", "explain a command", cmd_help },

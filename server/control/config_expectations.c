@@ -7,8 +7,8 @@
 static uint32_t find_owner(struct reader *reader, const struct node *node, const char *text, uint32_t found)
 {
     if (found == INDEX_NONE && !reader->clients_incomplete)
-        report_add(reader->report, node->at, "no client has the identity %s; write an address or a name that it stands for",
-                   quote(text).text);
+        report_add(reader->report, node->at,
+                   "no client has the identity %s; write an address or a name that it stands for", quote(text).text);
     return found;
 }
 

@@ -111,11 +111,11 @@ static void refuse_untyped(struct reader *reader, const struct node *node, const
     const char *near = near_type(text, word);
 
     if (value_network(text, &network, &exact) == 0)
-        report_add(reader->report, node->at, "%s is not a typed identity; did you mean \"cidr:%s\"?",
-                   quote(text).text, text);
+        report_add(reader->report, node->at, "%s is not a typed identity; did you mean \"cidr:%s\"?", quote(text).text,
+                   text);
     else if (near != NULL)
-        report_add(reader->report, node->at, "%s is not a typed identity; did you mean \"%s:\"?",
-                   quote(text).text, near);
+        report_add(reader->report, node->at, "%s is not a typed identity; did you mean \"%s:\"?", quote(text).text,
+                   near);
     else
         report_add(reader->report, node->at,
                    "%s is not a typed identity; write dns:, uri:, email:, cn:, sha256: or cidr: before it",

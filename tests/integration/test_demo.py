@@ -15,6 +15,7 @@ import pytest
 
 import settings
 from peers import LOOPBACK, connect, eventually, free_port
+from programs import find
 from settings import DEADLINE
 
 ANSWER = re.compile(r"  client(\d+) +-> host(\d+) +Data 'Hello' was received by host at (\S+)  \d+\.\d ms")
@@ -25,7 +26,7 @@ class Demo:
 
     def __init__(self, *options):
         environment = {**os.environ, **settings.SANITIZER_OPTIONS, "LC_ALL": "C"}
-        self.process = subprocess.Popen([str(settings.BINARY), "demo", "--plain", "--interval", "1", *options],
+        self.process = subprocess.Popen([str(settings.BINARY), "demo", "--interval", "1", *options],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         self.lines = []
         self.reader = threading.Thread(target=lambda: self.lines.extend(
@@ -50,6 +51,14 @@ class Demo:
     def folder(self):
         return os.path.dirname(self.find(r"^  configuration +(\S+)$")[1])
 
+    @property
+    def pasted(self):
+        """The command that a person copies from the screen to join in."""
+        self.find("guest.key$")
+        lines = list(self.lines)
+        first = next(number for number, line in enumerate(lines) if "openssl s_client" in line)
+        return "\n".join(lines[first:first + 2])
+
     def end(self, number=signal.SIGINT):
         self.process.send_signal(number)
         assert self.process.wait(DEADLINE) == 0, self.lines
@@ -72,8 +81,13 @@ def demo(*options):
         running.process.stderr.close()
 
 
-def test_every_client_talks_and_every_host_is_used_and_client1_never_reaches_host2():
-    with demo() as shown:
+@pytest.fixture(params=[(), ("--plain",)], ids=["tls", "plain"])
+def kind(request):
+    return request.param
+
+
+def test_every_client_talks_and_every_host_is_used_and_client1_never_reaches_host2(kind):
+    with demo(*kind) as shown:
         eventually(lambda: len(shown.answers()) >= 28, what=lambda: shown.lines)
         shown.end()
         answers = shown.answers()
@@ -86,13 +100,63 @@ def test_every_client_talks_and_every_host_is_used_and_client1_never_reaches_hos
         assert all(len(of_host) == 1 for of_host in addresses.values())
         text = "\n".join(shown.lines)
         assert "client1 may never talk to host2" in text and "0 times to host2" in text
-        assert "refused: 0" in text
+        assert "refused: 0" in text or not kind
         assert max(map(len, shown.lines)) <= 100
         assert "\033" not in text
 
 
-def test_a_person_can_join_in():
+def test_a_client_over_its_limit_is_refused_and_the_limit_is_named():
     with demo() as shown:
+        shown.find(r"^  limit +client7 may have 2 connections at once")
+        refusal = shown.find(r"^  client7  refused: .*client_limit")[0]
+        number = shown.lines.index(next(line for line in shown.lines if line.startswith(refusal)))
+        assert shown.lines[number].endswith("the client has as many connections as it may (client_limit: 2 at once)")
+        assert all(ANSWER.fullmatch(line)[1] == "7" for line in shown.lines[number - 2:number])
+        eventually(lambda: len(shown.answers()) > 28)
+        shown.end()
+        text = "\n".join(shown.lines)
+        assert "no answer" not in text and re.search("refused: [1-9]", text)
+
+
+class Pasted:
+    """A shell into which a person pastes the line, and then types."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(["bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, bufsize=1)
+
+    def say(self, text):
+        self.process.stdin.write(f"{text}\n")
+        return self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_a_person_can_join_in_with_the_line_as_printed():
+    find("openssl")
+    with demo() as shown, Pasted(shown.pasted) as guest:
+        for text in "Hello", "is anybody there?", "Q":
+            assert re.fullmatch(rf"Data '{re.escape(text)}' was received by host at \S+\n", guest.say(text))
+        shown.find("a guest  -> host")
+        shown.end()
+
+
+def test_a_person_who_does_not_prove_who_it_is_is_refused():
+    find("openssl")
+    with demo() as shown:
+        with Pasted(re.sub(r" -(cert|key) \S+", "", shown.pasted)) as stranger:
+            assert stranger.say("Hello") == ""
+        shown.find(r"^  somebody refused: the client sent no certificate \(tls_no_certificate\)$")
+        shown.end()
+
+
+def test_a_person_can_join_in_with_telnet():
+    with demo("--plain") as shown:
         command = shown.find(r"telnet (\S+) (\d+)")
         with connect(int(command[2]), host=command[1]) as guest:
             for text in b"Hello", b"is anybody there?":
@@ -104,15 +168,15 @@ def test_a_person_can_join_in():
 
 
 def test_a_guest_that_half_closes_hears_the_answer():
-    with demo() as shown, connect(shown.port) as guest:
+    with demo("--plain") as shown, connect(shown.port) as guest:
         guest.sendall(b"\033]0;x\a")
         guest.shutdown(socket.SHUT_WR)
         assert guest.makefile("rb").read().startswith(b"Data '?]0;x?' was received by host at ")
         shown.end()
 
 
-def test_the_admin_side_shows_the_same():
-    with demo() as shown:
+def test_the_admin_side_shows_the_same(kind):
+    with demo(*kind) as shown:
         url = shown.find(r"^  admin +(http://\S+/)")[1]
         eventually(lambda: len(shown.answers()) >= 7)
         with urllib.request.urlopen(f"{url}metrics", timeout=DEADLINE) as answer:
@@ -123,12 +187,13 @@ def test_the_admin_side_shows_the_same():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left(number):
+def test_nothing_is_left(kind, number):
     port = free_port()
-    with demo("-p", str(port)) as shown:
+    with demo("-p", str(port), *kind) as shown:
         assert shown.port == port
         folder = shown.folder
         assert os.path.exists(f"{folder}/weir.yaml") and os.stat(folder).st_mode & 0o777 == 0o700
+        assert os.path.exists(f"{folder}/client7.key") != bool(kind)
         shown.find("client1 .*Data")
         shown.end(number)
         assert not os.path.exists(folder)
@@ -136,8 +201,8 @@ def test_nothing_is_left(number):
             connect(port)
 
 
-def test_a_reader_that_leaves_ends_it():
-    with demo() as shown:
+def test_a_reader_that_leaves_ends_it(kind):
+    with demo(*kind) as shown:
         folder = shown.folder
         shown.process.send_signal(signal.SIGSTOP)
         os.close(os.dup(shown.process.stdout.fileno()))
@@ -146,25 +211,25 @@ def test_a_reader_that_leaves_ends_it():
         assert not os.path.exists(folder)
 
 
-def test_the_sizes_can_be_chosen():
-    with demo("--upstreams", "1", "--clients", "2") as shown:
+def test_the_sizes_can_be_chosen(kind):
+    with demo("--upstreams", "1", "--clients", "2", *kind) as shown:
         eventually(lambda: len(shown.answers()) >= 4)
         shown.end()
         assert {answer[:2] for answer in shown.answers()} == {("1", "1"), ("2", "1")}
         assert "host2" not in "\n".join(shown.lines)
 
 
-@pytest.mark.parametrize("options", [[], ["--plain", "-p", "70000"], ["--plain", "--upstreams", "0"],
-                                     ["--plain", "--clients", "100"], ["--plain", "--interval", "soon"]])
+@pytest.mark.parametrize("options", [["-p", "70000"], ["--upstreams", "0"], ["--clients", "100"],
+                                     ["--plain", "--interval", "soon"]])
 def test_wrong_use_is_explained(options):
     result = subprocess.run([str(settings.BINARY), "demo", *options], capture_output=True, text=True, timeout=DEADLINE)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith("weir: ") and "weir demo --help" in result.stderr
 
 
-def test_a_port_in_use_is_said():
+def test_a_port_in_use_is_said(kind):
     with socket.create_server((LOOPBACK, 0)) as other:
         port = str(other.getsockname()[1])
-        result = subprocess.run([str(settings.BINARY), "demo", "--plain", "-p", port], capture_output=True, text=True,
+        result = subprocess.run([str(settings.BINARY), "demo", *kind, "-p", port], capture_output=True, text=True,
                                 timeout=DEADLINE)
     assert result.returncode == 1 and "in use" in result.stderr
