@@ -13,6 +13,7 @@ import pytest
 
 import settings
 from certificates import Authority
+from peers import Upstream, echo
 from shims import FailMalloc
 
 HERE = Path(__file__).parent
@@ -231,6 +232,15 @@ def test_names_that_a_wildcard_hides_are_a_warning(tmp_path):
     assert result.returncode == 0
     assert result.stderr == ('warning: weir.yaml:5:29: "dns:one.example.com" says nothing: "dns:*.example.com" of client '
                              '"all" (line 4) stands before it; put this client first\n')
+
+
+def test_a_balancer_logs_what_is_doubtful_and_runs(balancer):
+    clients = [{"name": "all", "identity": ["dns:*.example.com"]}, {"name": "one", "identity": ["dns:one.example.com"]}]
+    with Upstream(echo) as web, balancer(web, clients=clients) as weir:
+        weir.wait_log("doubtful configuration", level="warn")
+        [entry] = weir.entries("doubtful configuration")
+        assert '"dns:one.example.com" says nothing' in entry["warning"]
+        weir.ask()
 
 
 def test_expectations_may_be_about_certificates(tmp_path):

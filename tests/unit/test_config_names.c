@@ -124,19 +124,20 @@ static void what_no_certificate_can_say_is_refused_with_a_reason(void **state)
 
 static void a_name_has_a_bound(void **state)
 {
-    char text[IDENTITY_NAME_BYTES_MAX + 8] = "cn:";
+    char cn[IDENTITY_NAME_BYTES_MAX + 8] = "cn:", uri[IDENTITY_NAME_BYTES_MAX + 8] = "uri:x:";
     struct typed_name name;
     const char *reason;
     (void)state;
-    memset(text + 3, 'x', IDENTITY_NAME_BYTES_MAX);
-    assert_int_equal(names_read(text, &name, &reason), 0);
+    memset(cn + 3, 'x', IDENTITY_NAME_BYTES_MAX);
+    assert_int_equal(names_read(cn, &name, &reason), 0);
     assert_int_equal(name.size, IDENTITY_NAME_BYTES_MAX);
-    text[IDENTITY_NAME_BYTES_MAX + 3] = 'x';
-    assert_int_equal(names_read(text, &name, &reason), WEIR_EINVAL);
-    memcpy(text, "uri:x:", 6);
-    assert_int_equal(names_read(text, &name, &reason), 0);
-    text[IDENTITY_NAME_BYTES_MAX + 4] = 'x';
-    assert_int_equal(names_read(text, &name, &reason), WEIR_EINVAL);
+    cn[IDENTITY_NAME_BYTES_MAX + 3] = 'x';
+    assert_int_equal(names_read(cn, &name, &reason), WEIR_EINVAL);
+    memset(uri + 6, 'x', IDENTITY_NAME_BYTES_MAX - 2);
+    assert_int_equal(names_read(uri, &name, &reason), 0);
+    assert_int_equal(name.size, IDENTITY_NAME_BYTES_MAX);
+    uri[IDENTITY_NAME_BYTES_MAX + 4] = 'x';
+    assert_int_equal(names_read(uri, &name, &reason), WEIR_EINVAL);
 }
 
 static void an_upstream_is_verified_by_dns_uri_or_ip(void **state)
