@@ -526,6 +526,7 @@ static void the_rule_that_is_named_says_what_the_decision_says(void **state)
     add_rule(f, true, ALICE, WEB, ANY_INDEX);
     add_rule(f, false, ALICE, WEB, 0);
     add_rule(f, false, ANY_INDEX, WEB, 0);
+    add_rule(f, true, ANY_INDEX, WEB, 1);
     bound(f);
     const struct rule *rules = f->snapshot->rules;
     assert_false(policy_allows(f->snapshot, ALICE, WEB, 0, &rule));
