@@ -90,3 +90,12 @@ def test_the_commands_of_a_guide_do_what_it_says(guide, tmp_path):
             else:
                 assert status == 0, f"{commands}\nsays\n{said}"
         eventually(lambda: not list(shell.folder.glob("redis-*/pid")), what="redis-server goes on")
+
+
+def test_every_test_that_the_security_page_names_exists():
+    text = (settings.ROOT / "docs" / "SECURITY.md").read_text()
+    named = re.findall(r"`(test_\w+\.(?:c|py)): (\w+)`", text)
+    assert len(named) > 30
+    for file, name in named:
+        [path] = (settings.ROOT / "tests").glob(f"*/{file}")
+        assert re.search(rf"^(static void|def) {name}\(", path.read_text(), re.M), f"{file}: {name}"
