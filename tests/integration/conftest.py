@@ -52,9 +52,9 @@ def balancer(backend, tmp_path, resting):
     Use it in a `with`; `config=` replaces the whole configuration (`io` is still set)."""
     number = itertools.count(1)
 
-    def make(*upstreams, config=None, wrapper=(), env=None, nofile=None, rest=True, main="edge", **options):
+    def make(*upstreams, config=None, wrapper=(), env=None, nofile=None, rest=True, main="edge", tls=None, **options):
         config = configuration(upstreams, io=backend, **options) if config is None else {**config, "io": backend}
         return Weir(config, tmp_path / f"weir{next(number)}", upstreams=upstreams, wrapper=wrapper, env=env,
-                    nofile=nofile, resting=resting if rest else None, main=main)
+                    nofile=nofile, resting=resting if rest else None, main=main, tls=tls)
 
     return make

@@ -20,7 +20,11 @@ LOOPBACK = "127.0.0.1"
 # Data to send: a block that does not repeat within a window of any power of two.
 BLOCK = hashlib.shake_256(b"weir").digest(CHUNK + 4099)
 
-Received = collections.namedtuple("Received", "size digest end")  # end: clean | reset
+Received = collections.namedtuple("Received", "size digest end")  # end: clean | reset | truncated
+
+
+class Truncated(ConnectionResetError):
+    """The bytes of a TLS connection ended without close_notify."""
 
 
 def pieces(size, start=0):
@@ -55,8 +59,8 @@ def receive(sock, size=None):
     while size is None or total < size:
         try:
             count = sock.recv_into(view if size is None else view[: min(CHUNK, size - total)])
-        except ConnectionResetError:
-            end = "reset"
+        except ConnectionResetError as error:
+            end = "truncated" if isinstance(error, Truncated) else "reset"
             break
         if count == 0:
             end = "clean"
@@ -87,6 +91,7 @@ def receive_exactly(sock, size):
 
 def reset(sock):
     """Closes with a reset instead of an end."""
+    sock = getattr(sock, "raw", sock)  # no close_notify either
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -96,7 +101,7 @@ def half_close(sock):
 
 
 def end_of(sock):
-    """Waits for the peer's end without taking data for granted: clean or reset."""
+    """Waits for the peer's end without taking data for granted: clean, reset or truncated."""
     return receive(sock).end
 
 
@@ -176,9 +181,12 @@ class Upstream:
                 self._changed.notify_all()
             threading.Thread(target=self._run, args=(sock,), daemon=True).start()
 
+    def _serve(self, sock):
+        return self.serve(sock, self)
+
     def _run(self, sock):
         try:
-            self.results.put(self.serve(sock, self))
+            self.results.put(self._serve(sock))
         except (ConnectionError, TimeoutError, EOFError) as error:
             self.results.put(error)
         except BaseException as error:  # shown by close()

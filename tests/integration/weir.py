@@ -15,6 +15,7 @@ import os
 import re
 import resource
 import signal
+import ssl
 import subprocess
 import threading
 import time
@@ -24,9 +25,12 @@ import yaml
 
 import settings
 from peers import (
-    LOOPBACK, Received, connect, digest_of, echo, eventually, free_port, half_close, receive, receive_exactly)
+    LOOPBACK, Received, Truncated, connect, digest_of, echo, eventually, free_port, half_close, receive,
+    receive_exactly)
 from settings import DEADLINE
+from tls import HOSTNAME, Tls, alert_of
 
+DEFAULT = object()
 TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_SECONDS = 2.0
 IDLE_TICKS = 2 * TICKS // 100
@@ -72,7 +76,7 @@ class Metrics:
 
 class Weir:
     def __init__(self, config, directory, *, upstreams=(), wrapper=(), env=None, nofile=None, resting=None,
-                 main="edge"):
+                 main="edge", tls=None):
         self.config = config
         self.directory = directory
         self.upstreams = list(upstreams)
@@ -81,6 +85,7 @@ class Weir:
         self.nofile = nofile
         self.resting = resting
         self.main = main
+        self.tls = tls  # what clients present themselves with (tls.client_context()), or nothing: plain
         self.log = []
         self.fresh_source = None  # the address of the fresh good client
         self.stray = []  # lines of standard output that are no JSON
@@ -250,15 +255,27 @@ class Weir:
 
     # Clients
 
+    def reach(self, listener=None, tls=DEFAULT, hostname=HOSTNAME, session=None, **options):
+        """A client's socket, after its handshake; the caller's to close. `tls`: a client's context, None for plain."""
+        sock = connect(self.ports[listener or self.main], **options)
+        context = self.tls if tls is DEFAULT else tls
+        if context is None:
+            return sock
+        try:
+            return Tls(sock, context, hostname=hostname, session=session).handshake()
+        except BaseException:
+            sock.close()
+            raise
+
     def connect(self, listener=None, **options):
         """A client's socket; closed at the end of the scenario at the latest."""
-        sock = connect(self.ports[listener or self.main], **options)
+        sock = self.reach(listener, **options)
         self.clients.append(sock)
         return sock
 
     def ask(self, text=b"ping", **options):
         """One good client of an echo: connects, asks, hears the answer, ends."""
-        with connect(self.port, **options) as sock:
+        with self.reach(**options) as sock:
             sock.sendall(text)
             assert receive_exactly(sock, len(text)) == text
             half_close(sock)
@@ -285,8 +302,23 @@ class Weir:
             sock = self.connect(**options)
             sock.sendall(b"x")
             return sock.recv(1) == b"x"
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return False
+
+    def refusal(self, **options):
+        """How a client learns that it is refused: an alert's name, clean (close_notify), reset or truncated. With
+        TLS 1.3 that is at its first read, whatever it wrote before."""
+        try:
+            sock = self.connect(**options)
+            received = receive(sock)
+            assert received.size == 0, received
+            return received.end
+        except ssl.SSLError as error:
+            return alert_of(error)
+        except Truncated:
+            return "truncated"
+        except ConnectionResetError:
+            return "reset"
 
     # The eight checks
 
