@@ -2,7 +2,6 @@
 #include "allocations.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 /* The linker's --wrap=NAME sends every call of NAME to __wrap_NAME. */
@@ -19,6 +18,11 @@ static uint64_t left;
 void allocations_fail_at(uint64_t n)
 {
     left = n;
+}
+
+bool allocations_failed(void)
+{
+    return left == 0;
 }
 
 static bool fails(void)
