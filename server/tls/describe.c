@@ -21,6 +21,20 @@ static void put(struct writer *writer, const char *bytes, size_t size)
     *writer->at = '\0';
 }
 
+static void put_text(struct writer *writer, const char *text)
+{
+    put(writer, text, strlen(text));
+}
+
+static struct writer writer_into(char *text, size_t size)
+{
+    struct writer writer;
+    writer.at = text;
+    writer.end = text + size;
+    text[0] = '\0';
+    return writer;
+}
+
 static void put_escaped(struct writer *writer, const unsigned char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
@@ -35,8 +49,7 @@ static void put_escaped(struct writer *writer, const unsigned char *bytes, size_
 
 char *describe_name(const X509_NAME *name, char text[DESCRIBE_NAME_BYTES])
 {
-    struct writer writer = { text, text + DESCRIBE_NAME_BYTES };
-    put(&writer, "", 0);
+    struct writer writer = writer_into(text, DESCRIBE_NAME_BYTES);
     BIO *memory = BIO_new(BIO_s_mem());
     /* Reversed, as RFC 4514 writes it, so that the common name comes first; all but ASCII escaped. */
     if (memory != NULL && X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253) > 0) {
@@ -46,14 +59,14 @@ char *describe_name(const X509_NAME *name, char text[DESCRIBE_NAME_BYTES])
     }
     BIO_free(memory);
     if (text[0] == '\0')
-        put(&writer, "(no name)", 9);
+        put_text(&writer, "(no name)");
     return text;
 }
 
 static bool describe_alternative(const X509 *certificate, char text[DESCRIBE_NAME_BYTES])
 {
     GENERAL_NAMES *names = NULL;
-    struct writer writer = { text, text + DESCRIBE_NAME_BYTES };
+    struct writer writer = writer_into(text, DESCRIBE_NAME_BYTES);
     bool found = false;
     if (certificate_general_names(certificate, &names) != 0)
         return false;
@@ -62,8 +75,8 @@ static bool describe_alternative(const X509 *certificate, char text[DESCRIBE_NAM
         const ASN1_STRING *string = certificate_general_name(sk_GENERAL_NAME_value(names, i), &kind);
         found = string != NULL;
         if (found) {
-            put(&writer, identity_kind_name(kind), strlen(identity_kind_name(kind)));
-            put(&writer, ":", 1);
+            put_text(&writer, identity_kind_name(kind));
+            put_text(&writer, ":");
             put_escaped(&writer, ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string));
         }
     }
@@ -138,14 +151,15 @@ void describe_refusal(X509_STORE_CTX *verification, enum tls_role role, char *te
 void describe_mismatch(const X509 *certificate, const struct tls_name *names, uint32_t count, char *text, size_t size)
 {
     char name[DESCRIBE_NAME_BYTES];
-    struct writer writer = { text, text + size };
-    int length = snprintf(text, size, "certificate of %s is not for ", describe_certificate(certificate, name));
-    writer.at += (size_t)length < size ? (size_t)length : size - 1;
+    struct writer writer = writer_into(text, size);
+    put_text(&writer, "certificate of ");
+    put_text(&writer, describe_certificate(certificate, name));
+    put_text(&writer, " is not for ");
     for (uint32_t i = 0; i < count; i++) {
         const char *kind = names[i].kind == TLS_NAME_IP ? "ip" : identity_kind_name((enum identity_kind)names[i].kind);
-        put(&writer, i == 0 ? "" : " or ", i == 0 ? 0 : 4);
-        put(&writer, kind, strlen(kind));
-        put(&writer, ":", 1);
-        put(&writer, names[i].text, names[i].size);
+        put_text(&writer, i == 0 ? "" : " or ");
+        put_text(&writer, kind);
+        put_text(&writer, ":");
+        put_escaped(&writer, (const unsigned char *)names[i].text, names[i].size);
     }
 }

@@ -80,9 +80,9 @@ void pem_free(struct pem_file *file)
 static int no_passphrase(char *buffer, int size, int writing, void *argument)
 {
     bool *needed = argument;
-    (void)buffer;
-    (void)size;
     (void)writing;
+    if (size > 0)
+        buffer[0] = '\0';
     *needed = true;
     return -1;
 }

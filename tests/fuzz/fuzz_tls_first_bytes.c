@@ -41,7 +41,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const struct io_backend backend = { .name = "clock", .wall = wall };
     static struct weir_loop loop;
     struct cert ca = cert_new(NULL, &(struct cert_options){ .cn = "CA", .ca = true });
-    struct tls_settings settings = { .certificate = certs_write("ca.crt", ca.x509, NULL),
+    struct tls_settings settings = { .certificate = certs_write("ca.crt", ca.x509),
                                      .key = certs_write_key("ca.key", ca.key),
                                      .tls_1_2 = true };
     (void)argc;

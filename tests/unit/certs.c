@@ -2,7 +2,6 @@
 #include "certs.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,14 +136,14 @@ X509_CRL *cert_crl(const struct cert *issuer, int64_t until_s, const struct cert
 
 /* Files */
 
-static char folder[] = "/tmp/weir-certs-XXXXXX";
+static char folder[32];
 static char *paths[256];
 static unsigned path_count;
 
 const char *certs_folder(void)
 {
     if (path_count == 0) {
-        memcpy(strrchr(folder, '-'), "-XXXXXX", 7);
+        snprintf(folder, sizeof folder, "/tmp/weir-certs-XXXXXX");
         assert(mkdtemp(folder) != NULL);
     }
     return folder;
@@ -181,15 +180,12 @@ char *certs_write_text(const char *name, const char *text)
     return path;
 }
 
-char *certs_write(const char *name, X509 *first, ...)
+char *certs_write_list(const char *name, X509 *const *list)
 {
     char *path;
-    va_list more;
     FILE *file = create(name, &path);
-    va_start(more, first);
-    for (X509 *x509 = first; x509 != NULL; x509 = va_arg(more, X509 *))
-        assert(PEM_write_X509(file, x509) == 1);
-    va_end(more);
+    for (; *list != NULL; list++)
+        assert(PEM_write_X509(file, *list) == 1);
     fclose(file);
     return path;
 }
@@ -204,15 +200,12 @@ char *certs_write_key(const char *name, EVP_PKEY *key)
     return path;
 }
 
-char *certs_write_crls(const char *name, X509_CRL *first, ...)
+char *certs_write_crl_list(const char *name, X509_CRL *const *list)
 {
     char *path;
-    va_list more;
     FILE *file = create(name, &path);
-    va_start(more, first);
-    for (X509_CRL *crl = first; crl != NULL; crl = va_arg(more, X509_CRL *))
-        assert(PEM_write_X509_CRL(file, crl) == 1);
-    va_end(more);
+    for (; *list != NULL; list++)
+        assert(PEM_write_X509_CRL(file, *list) == 1);
     fclose(file);
     return path;
 }

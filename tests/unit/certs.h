@@ -8,7 +8,7 @@
 
 /* Certificates made for a test, any way it wants them. */
 
-#define CERT_DAY 86400
+#define CERT_DAY INT64_C(86400)
 
 struct cert {
     X509 *x509;
@@ -45,10 +45,12 @@ X509_CRL *cert_crl(const struct cert *issuer, int64_t until_s, const struct cert
 const char *certs_folder(void);
 void certs_folder_remove(void);
 
-/* Files of the folder; returned paths live until it is removed. Lists end with NULL. */
+/* Files of the folder; returned paths live until it is removed. */
 char *certs_write_text(const char *name, const char *text);
-char *certs_write(const char *name, X509 *first, ...);
 char *certs_write_key(const char *name, EVP_PKEY *key);
-char *certs_write_crls(const char *name, X509_CRL *first, ...);
+#define certs_write(name, ...) certs_write_list((name), (X509 *[]){ __VA_ARGS__, NULL })
+#define certs_write_crls(name, ...) certs_write_crl_list((name), (X509_CRL *[]){ __VA_ARGS__, NULL })
+char *certs_write_list(const char *name, X509 *const *list);
+char *certs_write_crl_list(const char *name, X509_CRL *const *list);
 
 #endif

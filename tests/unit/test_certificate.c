@@ -114,7 +114,7 @@ static void the_digest_is_the_certificate_s(void **state)
     (void)state;
     certificate_names_identity(names, &identity);
     X509_digest(cert.x509, EVP_sha256(), digest, NULL);
-    for (unsigned i = 0; i < 32; i++)
+    for (size_t i = 0; i < 32; i++)
         sprintf(hex + 2 * i, "%02x", digest[i]);
     assert_int_equal(identity.name_count, 2);
     assert_int_equal(identity.names[1].size, 64);
@@ -226,9 +226,9 @@ static void pem_is_read_too(void **state)
 
 static struct tls_material *listener(const struct cert *server)
 {
-    struct tls_settings settings = { .certificate = certs_write("server.crt", server->x509, NULL),
+    struct tls_settings settings = { .certificate = certs_write("server.crt", server->x509),
                                      .key = certs_write_key("server.key", server->key),
-                                     .ca = certs_write("ca.crt", ca.x509, NULL) };
+                                     .ca = certs_write("ca.crt", ca.x509) };
     struct tls_complaint complaints[4];
     struct tls_material *material = NULL;
     uint32_t count = 4, errors = 0;
@@ -246,14 +246,14 @@ static void a_file_is_verified_as_a_client_would_be(void **state)
     uint64_t later_ns = now_ns + UINT64_C(31) * CERT_DAY * 1000000000;
     char text[256] = "";
     (void)state;
-    char *path = certs_write("client.pem", client.x509, issuer.x509, NULL);
+    char *path = certs_write("client.pem", client.x509, issuer.x509);
     assert_int_equal(certificate_verify_file(path, material, now_ns, text, sizeof text), 0);
     assert_int_equal(certificate_verify_file(path, material, later_ns, text, sizeof text), WEIR_EINVAL);
     assert_non_null(strstr(text, "expired"));
-    path = certs_write("alone.pem", client.x509, NULL);
+    path = certs_write("alone.pem", client.x509);
     assert_int_equal(certificate_verify_file(path, material, now_ns, text, sizeof text), WEIR_EINVAL);
     assert_string_equal(text, "unable to find the issuer CN=Issuer of client certificate CN=bob");
-    path = certs_write("other.pem", server.x509, NULL);
+    path = certs_write("other.pem", server.x509);
     assert_int_equal(certificate_verify_file(path, material, now_ns, text, sizeof text), WEIR_EINVAL);
     assert_string_equal(text, "client certificate CN=web: unsuitable certificate purpose");
     assert_int_equal(certificate_verify_file("/nonexistent/x.pem", material, now_ns, text, sizeof text), WEIR_EINVAL);

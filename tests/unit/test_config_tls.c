@@ -39,8 +39,8 @@ static int make_files(void **state)
     const struct cert server = cert_new(&ca, &(struct cert_options){ .cn = "a", .san = "DNS:a" });
     struct cert certs[] = { ca, server };
     (void)state;
-    certs_write("ca.crt", ca.x509, NULL);
-    certs_write("server.crt", server.x509, NULL);
+    certs_write("ca.crt", ca.x509);
+    certs_write("server.crt", server.x509);
     certs_write_key("server.key", server.key);
     snprintf(path, sizeof path, "%s/weir.yaml", certs_folder());
     cert_free(&certs[0]);

@@ -6,7 +6,7 @@
 #include "../../server/base/identity.h"
 
 /* Written as they stand in a configuration: "dns:a.example.com". Sizes are the literals', so that NUL is a byte. */
-#define NAME(literal) name_of(literal, sizeof literal - 1)
+#define NAME(literal) name_of((literal), sizeof(literal) - 1)
 
 static struct identity_name name_of(const char *literal, size_t size)
 {

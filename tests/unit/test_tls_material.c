@@ -22,9 +22,9 @@ static int make_certificates(void **state)
     (void)state;
     ca = cert_new(NULL, &(struct cert_options){ .cn = "CA", .ca = true });
     leaf = cert_new(&ca, &(struct cert_options){ .cn = "web", .usage = "serverAuth,clientAuth" });
-    good = (struct tls_settings){ .certificate = certs_write("good.crt", leaf.x509, NULL),
+    good = (struct tls_settings){ .certificate = certs_write("good.crt", leaf.x509),
                                   .key = certs_write_key("good.key", leaf.key),
-                                  .ca = certs_write("ca.crt", ca.x509, NULL) };
+                                  .ca = certs_write("ca.crt", ca.x509) };
     return 0;
 }
 
@@ -182,7 +182,7 @@ static void a_weak_certificate_of_our_own_is_refused(void **state)
     struct cert weak = cert_new(&ca, &(struct cert_options){ .cn = "web", .rsa_bits = 1024 });
     struct tls_settings settings = good;
     (void)state;
-    settings.certificate = certs_write("weak.crt", weak.x509, NULL);
+    settings.certificate = certs_write("weak.crt", weak.x509);
     settings.key = certs_write_key("weak.key", weak.key);
     expect_error(&settings, TLS_SETTING_CERTIFICATE, "cannot be used: ee key too small");
     cert_free(&weak);
@@ -197,11 +197,11 @@ static void an_own_chain_has_five_certificates_at_most(void **state)
     for (int i = 0; i < 5; i++)
         chain[i] = cert_new(i == 0 ? &ca : &chain[i - 1], &(struct cert_options){ .cn = names[i], .ca = true });
     struct cert own = cert_new(&chain[4], &(struct cert_options){ .cn = "web" });
-    settings.certificate = certs_write("deep.crt", own.x509, chain[4].x509, chain[3].x509, chain[2].x509, chain[1].x509,
-                                       chain[0].x509, NULL);
+    settings.certificate =
+        certs_write("deep.crt", own.x509, chain[4].x509, chain[3].x509, chain[2].x509, chain[1].x509, chain[0].x509);
     settings.key = certs_write_key("deep.key", own.key);
     expect_error(&settings, TLS_SETTING_CERTIFICATE, "holds 6 certificates; a chain has at most 5");
-    settings.certificate = certs_write("order.crt", own.x509, chain[3].x509, NULL);
+    settings.certificate = certs_write("order.crt", own.x509, chain[3].x509);
     expect_warning(&settings, TLS_SETTING_CERTIFICATE, "certificate 2 did not issue the one before it");
     for (int i = 0; i < 5; i++)
         cert_free(&chain[i]);
@@ -236,7 +236,7 @@ static void our_own_certificate_s_dates_and_purpose_are_warned_of(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         struct cert own = cert_new(&ca, &options[i]);
-        settings.certificate = certs_write("own.crt", own.x509, NULL);
+        settings.certificate = certs_write("own.crt", own.x509);
         settings.key = certs_write_key("own.key", own.key);
         expect_warning(&settings, TLS_SETTING_CERTIFICATE, words[i]);
         cert_free(&own);
@@ -249,7 +249,7 @@ static void an_expired_ca_is_warned_of(void **state)
         cert_new(NULL, &(struct cert_options){ .cn = "CA", .ca = true, .from_s = 1500000000, .until_s = 1577923200 });
     struct tls_settings settings = good;
     (void)state;
-    settings.ca = certs_write("old.crt", old.x509, NULL);
+    settings.ca = certs_write("old.crt", old.x509);
     expect_warning(&settings, TLS_SETTING_CA, "certificate CN=CA expired 2020-01-02");
     cert_free(&old);
 }
@@ -260,11 +260,11 @@ static void a_missing_or_expired_crl_is_warned_of(void **state)
     X509_CRL *fresh = cert_crl(&ca, time(NULL) + CERT_DAY, NULL), *old = cert_crl(&ca, 1577923200, NULL);
     X509_CRL *other = cert_crl(&leaf, time(NULL) + CERT_DAY, NULL);
     (void)state;
-    settings.crl = certs_write_crls("fresh.crl", fresh, NULL);
+    settings.crl = certs_write_crls("fresh.crl", fresh);
     assert_int_equal(load(&settings, TLS_SERVER).count, 0);
-    settings.crl = certs_write_crls("old.crl", old, NULL);
+    settings.crl = certs_write_crls("old.crl", old);
     expect_warning(&settings, TLS_SETTING_CRL, "the CRL of CN=CA expired 2020-01-02; until there is a fresh one");
-    settings.crl = certs_write_crls("other.crl", other, NULL);
+    settings.crl = certs_write_crls("other.crl", other);
     expect_warning(&settings, TLS_SETTING_CRL, "no CRL of CN=CA");
     settings.crl = (char *)"/nonexistent/a.crl";
     expect_warning(&settings, TLS_SETTING_CRL, "/nonexistent/a.crl: no CRL of CN=CA");
@@ -299,7 +299,7 @@ static void errors_come_before_warnings_in_whatever_room_there_is(void **state)
     struct tls_complaint complaints[2];
     struct tls_material *material = NULL;
     (void)state;
-    settings.certificate = certs_write("old.crt", old.x509, NULL);
+    settings.certificate = certs_write("old.crt", old.x509);
     settings.key = certs_write_key("old.key", old.key);
     settings.ca = good.certificate;
     for (uint32_t room = 0; room <= 2; room++) {

@@ -52,10 +52,10 @@ static int make_certificates(void **state)
     ca = cert_new(NULL, &(struct cert_options){ .cn = "CA", .ca = true });
     server_cert = cert_new(&ca, &(struct cert_options){ .cn = "web", .san = "DNS:web.internal" });
     client_cert = cert_new(&ca, &(struct cert_options){ .cn = "alice", .san = "DNS:alice" });
-    server_settings = (struct tls_settings){ .certificate = certs_write("server.crt", server_cert.x509, NULL),
+    server_settings = (struct tls_settings){ .certificate = certs_write("server.crt", server_cert.x509),
                                              .key = certs_write_key("server.key", server_cert.key),
-                                             .ca = certs_write("ca.crt", ca.x509, NULL) };
-    client_settings = (struct tls_settings){ .certificate = certs_write("client.crt", client_cert.x509, NULL),
+                                             .ca = certs_write("ca.crt", ca.x509) };
+    client_settings = (struct tls_settings){ .certificate = certs_write("client.crt", client_cert.x509),
                                              .key = certs_write_key("client.key", client_cert.key),
                                              .ca = server_settings.ca,
                                              .verify = &server_name,

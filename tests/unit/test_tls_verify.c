@@ -30,9 +30,9 @@ static int make_certificates(void **state)
     ca = cert_new(NULL, &(struct cert_options){ .cn = "CA", .ca = true });
     server_cert = cert_new(
         &ca, &(struct cert_options){ .cn = "web", .san = "DNS:web.internal,IP:192.0.2.7", .usage = "serverAuth" });
-    server_settings = (struct tls_settings){ .certificate = certs_write("server.crt", server_cert.x509, NULL),
+    server_settings = (struct tls_settings){ .certificate = certs_write("server.crt", server_cert.x509),
                                              .key = certs_write_key("server.key", server_cert.key),
-                                             .ca = certs_write("ca.crt", ca.x509, NULL) };
+                                             .ca = certs_write("ca.crt", ca.x509) };
     return 0;
 }
 
@@ -355,7 +355,7 @@ static void a_subject_is_escaped_and_cut(void **state)
 static struct tls_settings with_crls(X509_CRL *first, X509_CRL *second)
 {
     struct tls_settings settings = server_settings;
-    settings.crl = certs_write_crls("clients.crl", first, second, NULL);
+    settings.crl = certs_write_crls("clients.crl", first, second);
     X509_CRL_free(first);
     X509_CRL_free(second);
     return settings;
@@ -447,7 +447,7 @@ static void expect_upstream(struct shown shown, struct tls_name *names, unsigned
 
 #define NAME(kind, text)                                                                                               \
     {                                                                                                                  \
-        kind, (char *)text, sizeof text - 1                                                                            \
+        (kind), (char *)(text), sizeof(text) - 1                                                                       \
     }
 
 static void an_upstream_is_known_by_any_one_of_its_names(void **state)
