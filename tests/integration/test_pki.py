@@ -2,6 +2,7 @@
 """`weir pki`: what it makes is what openssl expects, is kept from others, and never lost."""
 
 import concurrent.futures
+import itertools
 import os
 import re
 import stat
@@ -9,6 +10,8 @@ import stat
 import pytest
 
 from programs import find, run
+from settings import amount
+from shims import FailMalloc
 from test_config import weir
 
 DAY = 86400
@@ -19,8 +22,8 @@ class Authority:
         self.folder = folder
         self.ca, self.crl = folder / "pki" / "ca.crt", folder / "pki" / "ca.crl"
 
-    def weir(self, *arguments):
-        return weir("pki", *arguments, cwd=self.folder)
+    def weir(self, *arguments, **options):
+        return weir("pki", *arguments, cwd=self.folder, **options)
 
     def good(self, *arguments):
         result = self.weir(*arguments)
@@ -244,6 +247,25 @@ def test_two_at_once_do_not_lose_each_other(authority):
     assert sorted(re.findall(r"^(client\d+) .* valid$", listed, re.M)) == sorted(f"client{n}" for n in range(12))
     for number in range(12):
         authority.verify(f"client{number}.crt")
+
+
+def test_without_memory_a_certificate_is_made_whole_or_not_at_all(authority, tmp_path):
+    shim, before, refused = FailMalloc(tmp_path), set(authority.files()), 0
+    for number in itertools.count(1, amount(301, full=7)):
+        shim.fail(number)
+        result = authority.weir("client", "alice", env=shim.env)
+        failed = shim.stop()
+        assert result.returncode in (0, 1) and result.stderr.startswith("weir: ") == (result.returncode == 1), number
+        made = set(authority.files()) - before
+        assert made in (set(), {"alice.crt", "alice.key"}) and (made or result.returncode == 1), number
+        refused += result.returncode
+        if made:
+            authority.verify("alice.crt")
+        for name in made:
+            os.unlink(authority.path(name))
+        if not failed:
+            break
+    assert refused > 0 and number > 1000
 
 
 def test_the_folder_may_be_elsewhere(tmp_path):
