@@ -96,7 +96,7 @@ static void write_configuration(FILE *file, const struct demo *demo)
 
 static int make_file(struct demo *demo)
 {
-    strcpy(demo->folder, "/tmp/weir-demo-XXXXXX");
+    snprintf(demo->folder, sizeof demo->folder, "/tmp/weir-demo-XXXXXX");
     if (mkdtemp(demo->folder) == NULL) {
         demo->folder[0] = '\0';
         return weir_error_from_errno(errno);

@@ -102,11 +102,11 @@ static void print_bar(const struct demo_view *view, uint32_t host, uint64_t most
 {
     /* One column each while there is room for all. */
     uint64_t count = total(view, host), columns = most <= BAR_COLUMNS ? count : count * BAR_COLUMNS / most;
-    char bar[BAR_COLUMNS * sizeof "\u2588"] = "";
+    printf("  host%-2" PRIu32 " %s", host + 1, host_colour(view, host));
     for (uint64_t n = 0; n < columns; n++)
-        strcat(bar, view->utf8 ? "\u2588" : "#");
-    printf("  host%-2" PRIu32 " %s%s%s%s%" PRIu64 "%s\n", host + 1, host_colour(view, host), bar, plain(view),
-           columns > 0 ? " " : "", count, view->has_rule && host == 1 ? "  (never client1)" : "");
+        fputs(view->utf8 ? "\u2588" : "#", stdout);
+    printf("%s%s%" PRIu64 "%s\n", plain(view), columns > 0 ? " " : "", count,
+           view->has_rule && host == 1 ? "  (never client1)" : "");
 }
 
 static void print_bars(const struct demo_view *view)
