@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "../control/config.h"
 #include "../proxy/balancer.h"
 #include "commands.h"
+#include "demo_client.h"
 #include "demo_hosts.h"
 #include "demo_view.h"
 #include "options.h"
@@ -23,12 +23,7 @@
 /* `weir demo`: a balancer with everything around it, in one process, on real sockets. */
 
 #define SECOND_NS UINT64_C(1000000000)
-#define ANSWER_WITHIN_S 2
 #define ANSWER_MAX 256
-#define HELLO "Hello"
-/* Clients are known by their addresses on loopback: client1 comes from 127.0.0.11. */
-#define CLIENT_ADDRESS "127.0.0.%" PRIu32
-#define FIRST_CLIENT 11
 
 struct options {
     uint32_t port, hosts, clients, interval_s;
@@ -71,8 +66,8 @@ static void write_clients(FILE *file, const struct demo *demo)
 {
     fprintf(file, "clients:\n");
     for (uint32_t n = 0; n < demo->options.clients; n++)
-        fprintf(file, "  - { name: client%" PRIu32 ", identity: [\"cidr:" CLIENT_ADDRESS "/32\"] }\n", n + 1,
-                FIRST_CLIENT + n);
+        fprintf(file, "  - { name: client%" PRIu32 ", identity: [\"cidr:" DEMO_CLIENT_ADDRESS "/32\"] }\n", n + 1,
+                DEMO_CLIENT_FIRST + n);
 }
 
 static void write_policy(FILE *file, const struct demo *demo)
@@ -129,66 +124,6 @@ static int load(struct demo *demo)
     return err;
 }
 
-/* One client's connection */
-
-static int fail_with_errno(void)
-{
-    /* What a timeout of the socket is called. */
-    return errno == EAGAIN ? WEIR_ETIMEDOUT : weir_error_from_errno(errno);
-}
-
-static int connect_client(int fd, uint32_t client, const struct weir_address *to)
-{
-    const struct timeval within = { .tv_sec = ANSWER_WITHIN_S };
-    struct weir_address from;
-    char text[WEIR_ADDRESS_TEXT_MAX];
-    snprintf(text, sizeof text, CLIENT_ADDRESS ":0", FIRST_CLIENT + client);
-    int err = weir_address_parse(text, &from);
-    if (err != 0)
-        return err;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof within);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &within, sizeof within);
-    if (bind(fd, &from.u.any, weir_address_length(&from)) != 0 || connect(fd, &to->u.any, weir_address_length(to)) != 0)
-        return fail_with_errno();
-    return 0;
-}
-
-/* Says Hello and reads one line, without its end. Returns 0, WEIR_EPIPE (the connection ended without an answer) or
- * another error. */
-static int talk(int fd, char *answer, size_t size)
-{
-    size_t used = 0;
-    if (send(fd, HELLO, sizeof HELLO - 1, MSG_NOSIGNAL) < 0)
-        return fail_with_errno();
-    for (;;) {
-        ssize_t n = recv(fd, answer + used, size - 1 - used, 0);
-        if (n < 0)
-            return fail_with_errno();
-        if (n == 0)
-            return WEIR_EPIPE;
-        used += (size_t)n;
-        answer[used] = '\0';
-        char *end = strchr(answer, '\n');
-        if (end != NULL)
-            *end = '\0';
-        if (end != NULL || used == size - 1)
-            return 0;
-    }
-}
-
-static int ask(const struct demo *demo, uint32_t client, char *answer, size_t size)
-{
-    struct weir_address to = balancer_listener_address(demo->balancer, 0);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return fail_with_errno();
-    int err = connect_client(fd, client, &to);
-    if (err == 0)
-        err = talk(fd, answer, size);
-    close(fd);
-    return err;
-}
-
 /* What happens, shown */
 
 /* The host that an answer names, or the number of hosts. */
@@ -221,8 +156,9 @@ static enum close_reason new_refusal(struct demo *demo, uint32_t client)
 static void show_client(struct demo *demo, uint32_t client)
 {
     char answer[ANSWER_MAX] = "";
+    struct weir_address to = balancer_listener_address(demo->balancer, 0);
     uint64_t start_ns = now_ns();
-    int err = ask(demo, client, answer, sizeof answer);
+    int err = demo_client_ask(client, &to, answer, sizeof answer);
     uint32_t host = host_of(demo, answer);
     enum close_reason reason = err != 0 ? new_refusal(demo, client) : CLOSE_NONE;
     if (err == 0 && host < demo->options.hosts)
@@ -263,7 +199,7 @@ static void show_welcome(const struct demo *demo)
            plain);
     printf("  Every %" PRIu32 " s each client connects, says %s, and is sent to the host with the fewest\n"
            "  connections of those that it may reach. Ctrl-C ends.\n\n",
-           demo->options.interval_s, HELLO);
+           demo->options.interval_s, DEMO_CLIENT_SAYS);
 }
 
 /* Start, run, stop */
