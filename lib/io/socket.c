@@ -153,13 +153,15 @@ void weir_fd_discard(struct weir_loop *loop, int fd)
 
 static void tell(struct weir_socket *socket, void (*completion)(struct weir_socket *socket, int status), int status)
 {
-    if (completion != NULL || !socket->closing)
+    assert(completion != NULL || socket->closing);
+    if (completion != NULL)
         completion(socket, status);
 }
 
 static void tell_received(struct weir_socket *socket, int status, struct weir_loan *loan)
 {
-    if (socket->events->received != NULL || !socket->closing)
+    assert(socket->events->received != NULL || socket->closing);
+    if (socket->events->received != NULL)
         socket->events->received(socket, status, loan);
     else if (loan != NULL)
         weir_loan_return(socket->loop, loan);
