@@ -98,7 +98,8 @@ class Weir:
         self.file = self.directory / "weir.yaml"
         self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
         self.stderr_path = self.directory / "stderr"
-        command = [*self.wrapper, str(settings.BINARY), "run", "-c", str(self.file)]
+        wrapper = [word.format(directory=self.directory) for word in self.wrapper]
+        command = [*wrapper, str(settings.BINARY), "run", "-c", str(self.file)]
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=stderr, preexec_fn=self._limit if self.nofile else None,
@@ -147,7 +148,9 @@ class Weir:
     def state(self):
         """What to show when a test fails."""
         log = "\n".join(json.dumps(entry) for entry in self.log[-30:])
-        return f"exit {self.process.poll()}\n--- log\n{log}\n--- stderr\n{self.stderr()[-8000:]}"
+        valgrind = self.directory / "valgrind"
+        more = f"\n--- valgrind\n{valgrind.read_text()}" if valgrind.exists() else ""
+        return f"exit {self.process.poll()}\n--- log\n{log}\n--- stderr\n{self.stderr()[-8000:]}{more}"
 
     def signal(self, number):
         self.process.send_signal(number)
