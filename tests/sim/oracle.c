@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/errors.h>
+
+#include "../../lib/io/backend.h"
+#include "memory.h"
+#include "world.h"
+
+/* What must hold in every world.
+ *
+ * Bytes and ends
+ *  1. What arrives is what was sent, byte for byte, from the first one on: no byte lost, changed, doubled or from
+ *     another connection. A retry brings an upstream nothing that another one has had.
+ *  2. A clean end is passed on only after the source's clean end, and after all of its bytes. So a reset, a timeout or
+ *     a death never looks like a clean end.
+ *  3. A connection that did not end as `done` is reset towards whoever has not broken it himself.
+ * Reasons
+ *  4. Every accepted connection has exactly one line and one counted reason (one that there was no memory for has no
+ *     line). Accepted is the sum of closed; what lines and counters say agrees.
+ *  5. The reason fits what happened; see the table of rules below. After the line, the descriptors are closed soon.
+ * Choosing
+ *  6. Nobody's connection goes to an upstream that the policy does not let him reach, or to one twice.
+ *  7. At the moment of choosing, nothing available had fewer connections for its weight.
+ *  8. Nobody has more connections than he may, and the rate is exactly GCRA's, both ways.
+ * Time
+ *  9. idle_timeout, half_close_timeout and connect_timeout come neither early nor late.
+ * 10. The world comes to rest: no event goes round in circles.
+ * Leftovers
+ * 11. At the end nothing is left: counts of upstreams, clients and listeners, descriptors, loans, operations, timers,
+ *     overflow, memory.
+ * Bounds
+ * 12. A direction's overflow stays within its bound and the loans of a turn; a worker's within its budget. */
+
+/* How late something may be: the loops' stalls, and what delays add up to. */
+static uint64_t slack_ns(const struct world *world)
+{
+    return 5 * SIM_SECOND + 4 * world->io.stall_ns;
+}
+
+static const struct net_end *client_side(const struct life *life)
+{
+    return life->client.end->peer;
+}
+
+/* NULL when nobody was dialled. */
+static const struct net_end *upstream_side(const struct life *life)
+{
+    return life->attempt_count == 0 ? NULL : life->attempts[life->attempt_count - 1].end;
+}
+
+static const struct pool *pool_of(const struct life *life)
+{
+    const struct snapshot *snapshot = life->world->snapshot;
+    return &snapshot->pools[snapshot->listeners[life->listener].pool];
+}
+
+/* Who may reach what, by the words of the policy alone */
+
+static bool concerns(const struct rule *rule, uint32_t caller)
+{
+    if (rule->any_client)
+        return true;
+    for (uint32_t n = 0; n < rule->client_count; n++)
+        if (rule->clients[n] == caller)
+            return true;
+    return false;
+}
+
+static bool names(const struct rule *rule, uint32_t pool, uint32_t place)
+{
+    for (uint32_t n = 0; n < rule->target_count; n++)
+        if (rule->targets[n].pool == pool && (rule->targets[n].place == ANY_INDEX || rule->targets[n].place == place))
+            return true;
+    return false;
+}
+
+static bool may_reach(const struct life *life, uint32_t place)
+{
+    const struct snapshot *snapshot = life->world->snapshot;
+    uint32_t pool = snapshot->listeners[life->listener].pool;
+    bool allowed = !snapshot->has_policy;
+    for (uint32_t n = 0; n < snapshot->rule_count; n++) {
+        const struct rule *rule = &snapshot->rules[n];
+        if (!concerns(rule, life->caller) || !names(rule, pool, place))
+            continue;
+        if (!rule->allow)
+            return false;
+        allowed = true;
+    }
+    return allowed;
+}
+
+static bool may_reach_any(const struct life *life)
+{
+    for (uint32_t place = 0; place < pool_of(life)->place_count; place++)
+        if (may_reach(life, place))
+            return true;
+    return false;
+}
+
+/* Choosing */
+
+static bool was_tried(const struct life *life, uint32_t attempts, uint32_t upstream)
+{
+    for (uint32_t n = 0; n < attempts; n++)
+        if (life->attempts[n].upstream == upstream)
+            return true;
+    return false;
+}
+
+static uint32_t active_of(const struct world *world, uint32_t upstream)
+{
+    return weir_upstreams_active(world->state.upstreams, world->snapshot->upstreams[upstream].id);
+}
+
+/* `active`: of its upstream, without the connection that is to be placed. */
+static bool is_available(const struct life *life, uint32_t attempts, uint32_t index, uint32_t active)
+{
+    const struct pool *pool = pool_of(life);
+    const struct place *place = &pool->places[index];
+    uint32_t most = life->world->snapshot->upstreams[place->upstream].max_connections;
+    return may_reach(life, index) && !was_tried(life, attempts, place->upstream) &&
+           weir_pool_health(pool->balancing, index) != WEIR_PLACE_DOWN && (most == 0 || active < most);
+}
+
+static bool anything_available(const struct life *life)
+{
+    const struct pool *pool = pool_of(life);
+    for (uint32_t n = 0; n < pool->place_count; n++)
+        if (is_available(life, life->attempt_count, n, active_of(life->world, pool->places[n].upstream)))
+            return true;
+    return false;
+}
+
+/* Whether place a goes before place b: up before ejected, ordinary before backup, then connections for its weight. */
+static bool goes_before(const struct pool *pool, uint32_t a, uint32_t active_a, uint32_t b, uint32_t active_b)
+{
+    const struct place *first = &pool->places[a], *second = &pool->places[b];
+    int class_a = 2 * (weir_pool_health(pool->balancing, a) == WEIR_PLACE_EJECTED) + first->backup;
+    int class_b = 2 * (weir_pool_health(pool->balancing, b) == WEIR_PLACE_EJECTED) + second->backup;
+    return class_a != class_b ? class_a < class_b : (active_a + 1) * second->weight < (active_b + 1) * first->weight;
+}
+
+/* The counts that choosing relies on, from the connections themselves: each that holds a lease is one. */
+static void check_leases(struct world *world)
+{
+    uint32_t held[WORLD_UPSTREAMS] = { 0 };
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        for (const struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
+            for (uint32_t upstream = 0; upstream < world->snapshot->upstream_count; upstream++)
+                held[upstream] +=
+                    conn->lease.upstreams != NULL && conn->lease.upstream == world->snapshot->upstreams[upstream].id;
+    for (uint32_t n = 0; n < world->snapshot->upstream_count; n++)
+        if (held[n] != active_of(world, n))
+            world_fail(world, "upstream %u counts %u connections, %u hold it", n, active_of(world, n), held[n]);
+}
+
+void oracle_dialled(struct world *world, struct conn *conn, struct attempt *attempt)
+{
+    const struct life *life = attempt->life;
+    const struct pool *pool = pool_of(life);
+    uint32_t before = life->attempt_count - 1, chosen = conn->lease.place;
+    check_leases(world);
+    if (chosen >= pool->place_count || pool->places[chosen].upstream != attempt->upstream)
+        world_fail(world, "client %u: the lease and the address dialled do not agree", life->index);
+    else if (!may_reach(life, chosen))
+        world_fail(world, "client %u reaches upstream %u, which it may not", life->index, attempt->upstream);
+    else if (!is_available(life, before, chosen, active_of(world, attempt->upstream) - 1))
+        world_fail(world, "client %u: upstream %u was tried, full or down", life->index, attempt->upstream);
+    for (uint32_t n = 0; n < pool->place_count && !world->failed; n++) {
+        uint32_t active = active_of(world, pool->places[n].upstream);
+        if (n != chosen && is_available(life, before, n, active) &&
+            goes_before(pool, n, active, chosen, active_of(world, attempt->upstream) - 1))
+            world_fail(world, "client %u: upstream %u was chosen, but upstream %u goes before it", life->index,
+                       attempt->upstream, pool->places[n].upstream);
+    }
+}
+
+/* Limits */
+
+static const struct weir_limits *limits_of(const struct life *life)
+{
+    const struct snapshot *snapshot = life->world->snapshot;
+    return life->caller < WORLD_CLIENTS ? &snapshot->clients[life->caller].limits : &snapshot->default_limits;
+}
+
+/* GCRA by its definition: over no stretch of time that ends now did more come than its length and the burst allow. */
+static bool rate_allows(const struct life *life, uint64_t now_ns)
+{
+    const struct weir_limits *limits = limits_of(life);
+    const struct caller *caller = &life->world->callers[life->caller];
+    for (uint32_t n = 0; n < caller->admitted && limits->rate_period_ns != 0; n++) {
+        uint64_t came = caller->admitted - n;
+        if (came * limits->rate_period_ns >
+            now_ns - caller->admitted_ns[n] + (limits->burst - 1) * limits->rate_period_ns)
+            return false;
+    }
+    return true;
+}
+
+static void check_slots(struct world *world, const struct life *life, const struct weir_client *slot)
+{
+    uint32_t held = 0, most = limits_of(life)->connections;
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        for (const struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
+            held += conn->slot == slot;
+    if (held != weir_client_active(slot))
+        world_fail(world, "client %u: its record counts %u connections, %u hold it", life->index,
+                   weir_client_active(slot), held);
+    if (most != 0 && held > most)
+        world_fail(world, "client %u: %u connections at once, %u are allowed", life->index, held, most);
+}
+
+/* Whether the limits have let it in: what refuses without a try comes before them, but for `no_upstream`. */
+static bool was_admitted(const struct conn *conn)
+{
+    return conn->tried.count > 0 || conn->reason == CLOSE_NONE || conn->reason == CLOSE_NO_UPSTREAM ||
+           conn->reason == CLOSE_DRAIN_TIMEOUT;
+}
+
+/* Looks at the connections that this turn has accepted, the oldest first. */
+static void check_accepted(struct world *world, struct worker *worker, const struct conn *conn)
+{
+    if (conn == NULL || conn->id <= world->last_id[worker->index])
+        return;
+    check_accepted(world, worker, conn->next);
+    world->last_id[worker->index] = conn->id;
+    const struct life *life = world_life_of(world, conn);
+    if (life == NULL)
+        return;
+    struct caller *caller = &world->callers[life->caller];
+    bool allowed = rate_allows(life, conn->accepted_ns);
+    if (conn->slot != NULL)
+        check_slots(world, life, conn->slot);
+    if (conn->reason == CLOSE_CLIENT_RATE && allowed)
+        world_fail(world, "client %u was refused for its rate, which allows it", life->index);
+    if (!was_admitted(conn))
+        return;
+    if (!allowed)
+        world_fail(world, "client %u was let in, which its rate does not allow", life->index);
+    caller->admitted_ns[caller->admitted++] = conn->accepted_ns;
+}
+
+/* Time and bounds, of a connection that is open */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When a byte moved last. */
+static uint64_t active_ns(const struct life *life)
+{
+    return later(client_side(life)->active_ns, upstream_side(life)->active_ns);
+}
+
+/* The time without a byte that a relay allows now; 0: any. */
+static uint64_t patience_ns(const struct conn *conn)
+{
+    uint64_t idle_ns = conn->acceptor->listener->idle_timeout_ns;
+    uint64_t half_ns = conn->acceptor->listener->half_close_timeout_ns;
+    bool half_closed =
+        conn->relay.direction[WEIR_RELAY_CLIENT].ended || conn->relay.direction[WEIR_RELAY_UPSTREAM].ended;
+    return half_closed && half_ns != 0 && (idle_ns == 0 || half_ns < idle_ns) ? half_ns : idle_ns;
+}
+
+static void check_time(const struct life *life, const struct conn *conn)
+{
+    struct world *world = life->world;
+    uint64_t now_ns = world->sim->now_ns, since_ns, allowed_ns;
+    if (conn->reason != CLOSE_NONE || life->attempt_count == 0)
+        return;
+    if (conn->connected_ns == 0) {
+        since_ns = life->attempts[life->attempt_count - 1].at_ns;
+        allowed_ns = pool_of(life)->connect_timeout_ns;
+    } else {
+        since_ns = later(active_ns(life), later(client_side(life)->fin_ns, upstream_side(life)->fin_ns));
+        allowed_ns = patience_ns(conn);
+    }
+    if (allowed_ns != 0 && now_ns > since_ns + allowed_ns + slack_ns(world))
+        world_fail(world, "client %u: nothing happens for %" PRIu64 " ms, and no timeout ends it", life->index,
+                   (now_ns - since_ns) / SIM_MS);
+}
+
+static void check_overflow(const struct life *life, const struct conn *conn)
+{
+    uint32_t bound = conn->acceptor->relay.overflow_bytes != 0 ? conn->acceptor->relay.overflow_bytes : 64u << 10;
+    uint32_t turn = (IO_SOCKET_LOANS + 2) * life->world->io.buffer_bytes;
+    for (unsigned side = 0; side < 2; side++)
+        if (conn->relay.direction[side].overflow_size > bound + turn)
+            world_fail(life->world, "client %u: an overflow of %u bytes, %u are allowed", life->index,
+                       conn->relay.direction[side].overflow_size, bound + turn);
+}
+
+void oracle_turned(struct world *world, struct worker *worker)
+{
+    check_accepted(world, worker, worker->conns);
+    for (const struct conn *conn = worker->conns; conn != NULL && !world->failed; conn = conn->next) {
+        const struct life *life = world_life_of(world, conn);
+        if (life == NULL)
+            continue;
+        check_time(life, conn);
+        check_overflow(life, conn);
+    }
+    if (worker->budget.used > worker->budget.limit)
+        world_fail(world, "the overflows of worker %u are over their budget", worker->index);
+}
+
+/* Reasons: each with what must be true when its line is written. */
+
+/* All that one side sent has been handed to the other one's kernel, and so has its end: unless a reset came while the
+ * balancer learned that the last bytes were taken. */
+static bool is_through(const struct life *life, const struct net_end *from, const struct net_end *to)
+{
+    bool ended = to->shut || (to->reset_ns != 0 && to->reset_ns + slack_ns(life->world) > life->closed_ns);
+    return ended && from->fin_ns != 0 && from->rx.size == 0 && to->sent == from->arrived &&
+           from->arrived == from->peer->sent;
+}
+
+static bool fits_done(const struct life *life)
+{
+    return upstream_side(life) != NULL && is_through(life, client_side(life), upstream_side(life)) &&
+           is_through(life, upstream_side(life), client_side(life));
+}
+
+static bool fits_client_reset(const struct life *life)
+{
+    return client_side(life)->reset_ns != 0;
+}
+
+static bool fits_upstream_reset(const struct life *life)
+{
+    return upstream_side(life) != NULL && upstream_side(life)->reset_ns != 0;
+}
+
+static bool fits_idle_timeout(const struct life *life)
+{
+    uint64_t idle_ns = life->world->snapshot->listeners[life->listener].idle_timeout_ns;
+    return upstream_side(life) != NULL && idle_ns != 0 && life->closed_ns >= active_ns(life) + idle_ns;
+}
+
+static bool fits_half_close_timeout(const struct life *life)
+{
+    uint64_t half_ns = life->world->snapshot->listeners[life->listener].half_close_timeout_ns;
+    return upstream_side(life) != NULL && half_ns != 0 &&
+           (client_side(life)->fin_ns != 0 || upstream_side(life)->fin_ns != 0) &&
+           life->closed_ns >= active_ns(life) + half_ns;
+}
+
+static bool fits_unknown_client(const struct life *life)
+{
+    return life->caller >= WORLD_CLIENTS && !may_reach_any(life);
+}
+
+static bool fits_not_authorized(const struct life *life)
+{
+    return !may_reach_any(life);
+}
+
+static bool fits_client_limit(const struct life *life)
+{
+    const struct world *world = life->world;
+    uint32_t most = limits_of(life)->connections;
+    bool configured = life->caller < WORLD_CLIENTS;
+    return most != 0 && may_reach_any(life) &&
+           (!configured || weir_client_active(world->snapshot->clients[life->caller].record) == most);
+}
+
+/* Whether the rate was exceeded is judged when the connection is seen first. */
+static bool fits_client_rate(const struct life *life)
+{
+    return limits_of(life)->rate_period_ns != 0 && may_reach_any(life);
+}
+
+static bool fits_no_upstream(const struct life *life)
+{
+    return life->attempt_count == 0 && may_reach_any(life) && !anything_available(life);
+}
+
+/* The last one failed, and there was no other to try. */
+static bool ran_out_of_upstreams(const struct life *life)
+{
+    return life->attempt_count > 0 && (life->attempt_count > pool_of(life)->retries || !anything_available(life));
+}
+
+static bool fits_connect_failed(const struct life *life)
+{
+    return ran_out_of_upstreams(life) && upstream_side(life)->connect_status < 0;
+}
+
+static bool fits_connect_timeout(const struct life *life)
+{
+    return ran_out_of_upstreams(life) &&
+           life->closed_ns >= life->attempts[life->attempt_count - 1].at_ns + pool_of(life)->connect_timeout_ns;
+}
+
+static bool fits_over_capacity(const struct life *life)
+{
+    const struct world *world = life->world;
+    return world->net->descriptors_denied > 0 ||
+           (life->caller >= WORLD_CLIENTS && world->strangers_max < WORLD_STRANGERS);
+}
+
+static bool fits_out_of_memory(const struct life *life)
+{
+    return memory_denied() > 0 || life->world->budget_bytes != 0;
+}
+
+static bool fits_drain_timeout(const struct life *life)
+{
+    return life->world->stopping;
+}
+
+static bool (*const fits[CLOSE_REASONS])(const struct life *life) = {
+    [CLOSE_DONE] = fits_done,
+    [CLOSE_CLIENT_RESET] = fits_client_reset,
+    [CLOSE_UPSTREAM_RESET] = fits_upstream_reset,
+    [CLOSE_IDLE_TIMEOUT] = fits_idle_timeout,
+    [CLOSE_HALF_CLOSE_TIMEOUT] = fits_half_close_timeout,
+    [CLOSE_UNKNOWN_CLIENT] = fits_unknown_client,
+    [CLOSE_CLIENT_LIMIT] = fits_client_limit,
+    [CLOSE_CLIENT_RATE] = fits_client_rate,
+    [CLOSE_NOT_AUTHORIZED] = fits_not_authorized,
+    [CLOSE_NO_UPSTREAM] = fits_no_upstream,
+    [CLOSE_CONNECT_FAILED] = fits_connect_failed,
+    [CLOSE_CONNECT_TIMEOUT] = fits_connect_timeout,
+    [CLOSE_OVER_CAPACITY] = fits_over_capacity,
+    [CLOSE_OUT_OF_MEMORY] = fits_out_of_memory,
+    [CLOSE_DRAIN_TIMEOUT] = fits_drain_timeout,
+};
+
+void oracle_closed(struct life *life)
+{
+    if (life->lines > 1)
+        world_fail(life->world, "client %u: a second line", life->index);
+    else if (fits[life->reason] == NULL)
+        world_fail(life->world, "client %u: a line without a reason", life->index);
+    else if (!fits[life->reason](life))
+        world_fail(life->world, "client %u: the reason %s does not fit what happened", life->index,
+                   close_reason_label(life->reason));
+}
+
+/* At the end */
+
+static void check_bytes(const struct life *life, const struct party *party, const char *who)
+{
+    if (party->matched != party->received)
+        world_fail(life->world, "client %u: byte %" PRIu64 " of %" PRIu64 " that %s got was not sent to it",
+                   life->index, party->matched, party->received, who);
+}
+
+/* Rule 2: what the balancer ended cleanly towards `to` was clean and complete from `from`. */
+static void check_clean_end(const struct life *life, const struct net_end *from, const struct net_end *to,
+                            const char *who)
+{
+    if (!to->shut)
+        return;
+    if (from == NULL || from->fin_ns == 0)
+        world_fail(life->world, "client %u: %s sees a clean end that the other side has not sent", life->index, who);
+    else if (to->sent != from->peer->sent)
+        world_fail(life->world, "client %u: %s sees a clean end after %" PRIu64 " of %" PRIu64 " bytes", life->index,
+                   who, to->sent, from->peer->sent);
+}
+
+static void check_end(const struct life *life, const struct net_end *end, const char *who)
+{
+    if (end->closed_ns == 0)
+        world_fail(life->world, "client %u: the socket to %s was never closed", life->index, who);
+    else if (life->lines > 0 && end->closed_ns > life->closed_ns + slack_ns(life->world))
+        world_fail(life->world, "client %u: the socket to %s was closed %" PRIu64 " ms after the end", life->index, who,
+                   (end->closed_ns - life->closed_ns) / SIM_MS);
+    if (life->reason != CLOSE_DONE && !end->reset_sent && !end->dead)
+        world_fail(life->world, "client %u: reason %s, but %s was not reset", life->index,
+                   close_reason_label(life->reason), who);
+}
+
+static void check_attempts(const struct life *life)
+{
+    for (uint32_t n = 0; n < life->attempt_count; n++) {
+        const struct net_end *end = life->attempts[n].end;
+        if (end->closed_ns == 0)
+            world_fail(life->world, "client %u: the socket of attempt %u was never closed", life->index, n);
+        if (n + 1 < life->attempt_count && end->sent > 0)
+            world_fail(life->world, "client %u: attempt %u failed, but had its bytes", life->index, n);
+    }
+}
+
+static void check_counted_bytes(const struct life *life)
+{
+    const struct net_end *client = client_side(life), *upstream = upstream_side(life);
+    uint64_t up = upstream != NULL ? upstream->sent : 0;
+    bool exact = life->reason == CLOSE_DONE;
+    if (life->bytes[WEIR_RELAY_CLIENT] > up || life->bytes[WEIR_RELAY_UPSTREAM] > client->sent ||
+        (exact && (life->bytes[WEIR_RELAY_CLIENT] != up || life->bytes[WEIR_RELAY_UPSTREAM] != client->sent)))
+        world_fail(life->world, "client %u: the line's bytes are not those that were sent", life->index);
+}
+
+static bool was_accepted(const struct life *life)
+{
+    return life->client.end->peer != NULL && life->client.end->peer->fd >= 0;
+}
+
+static void check_life(const struct life *life)
+{
+    struct world *world = life->world;
+    if (!was_accepted(life))
+        return;
+    const struct net_end *client = client_side(life), *upstream = upstream_side(life);
+    if (life->lines == 0 && memory_denied() == 0 && client->reset_ns == 0 && !world->draining && !world->stopping)
+        world_fail(world, "client %u was accepted, and no line tells of its end", life->index);
+    check_bytes(life, &life->client, "the client");
+    check_clean_end(life, upstream, client, "the client");
+    check_end(life, client, "the client");
+    check_attempts(life);
+    check_counted_bytes(life);
+    if (upstream == NULL)
+        return;
+    check_clean_end(life, client, upstream, "the upstream");
+    if (upstream->connect_status == 0)
+        check_end(life, upstream, "the upstream");
+    if (life->upstream != NULL)
+        check_bytes(life, life->upstream, "the upstream");
+}
+
+static void check_counters(struct world *world)
+{
+    uint64_t accepted = 0, closed[CLOSE_REASONS] = { 0 }, lines[CLOSE_REASONS] = { 0 }, sum = 0;
+    for (uint32_t n = 0; n < world->snapshot->listener_count; n++)
+        for (uint32_t worker = 0; worker < world->shared.workers; worker++) {
+            const struct listener_slot *slot = &world->snapshot->listeners[n].slots[worker];
+            accepted += counter_read(&slot->accepted);
+            for (int reason = 0; reason < CLOSE_REASONS; reason++)
+                closed[reason] += counter_read(&slot->closed[reason]);
+        }
+    for (uint32_t n = 0; n < world->life_count; n++)
+        lines[world->lives[n].reason] += world->lives[n].lines;
+    for (int reason = 0; reason < CLOSE_REASONS; reason++) {
+        sum += closed[reason];
+        if (closed[reason] != lines[reason] + (reason == CLOSE_CLIENT_RESET ? world->unnamed : 0) &&
+            reason != CLOSE_OUT_OF_MEMORY)
+            world_fail(world, "%" PRIu64 " connections were counted as %s, %" PRIu64 " lines say so", closed[reason],
+                       close_reason_label((enum close_reason)reason), lines[reason]);
+    }
+    if (accepted != sum)
+        world_fail(world, "%" PRIu64 " connections were accepted, %" PRIu64 " closed", accepted, sum);
+}
+
+static void check_leftovers(struct world *world)
+{
+    for (uint32_t n = 0; n < world->snapshot->upstream_count; n++)
+        if (active_of(world, n) != 0)
+            world_fail(world, "upstream %u counts %u connections at the end", n, active_of(world, n));
+    for (uint32_t n = 0; n < world->snapshot->client_count; n++)
+        if (weir_client_active(world->snapshot->clients[n].record) != 0)
+            world_fail(world, "client record %u counts connections at the end", n);
+    if (weir_limiter_active(world->state.limiter) != 0)
+        world_fail(world, "the limiter counts connections at the end");
+    if (world->shared.open_connections != 0)
+        world_fail(world, "%u connections are counted as open at the end", world->shared.open_connections);
+    if (world->net->open_descriptors != 0)
+        world_fail(world, "%u descriptors are open at the end", world->net->open_descriptors);
+    for (uint32_t n = 0; n < world->shared.workers; n++) {
+        if (sim_loop_lent(world->loops[n]) != 0)
+            world_fail(world, "%u buffers are lent at the end", sim_loop_lent(world->loops[n]));
+        if (world->loops[n]->timers.first != NULL)
+            world_fail(world, "a timer is armed at the end");
+        if (world->workers[n].budget.used != 0)
+            world_fail(world, "overflow is counted at the end");
+    }
+}
+
+void oracle_final(struct world *world)
+{
+    for (uint32_t n = 0; n < world->life_count; n++)
+        check_life(&world->lives[n]);
+    check_counters(world);
+    check_leftovers(world);
+}
