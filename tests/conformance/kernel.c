@@ -103,7 +103,7 @@ static void a_loop_may_run_in_another_thread_than_its_makers(void **state)
     runner.world.loop = conformance_backend->loop_new(NULL);
     runner.stop.deliver = stop_loop;
     end_init(&client, &runner.world);
-    weir_close(&client.socket, WEIR_CLOSE_NORMAL);
+    quit(&client, WEIR_CLOSE_NORMAL);
     assert_int_equal(pthread_create(&thread, NULL, run_loop, &runner), 0);
     while (weir_loop_busy_ns(runner.world.loop) == 0)
         sched_yield();
@@ -264,7 +264,7 @@ static void thousands_of_operations_are_in_flight(void **state)
         assert_false(ends[i].wrong_bytes);
     }
     for (unsigned i = 0; i < 2 * pairs; i++)
-        weir_close(&ends[i].socket, i % 2 == 0 ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET);
+        quit(&ends[i], i % 2 == 0 ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET);
     for (unsigned i = 0; i < 2 * pairs; i++) {
         run_until(&world, &ends[i].closes, 1);
         assert_int_equal(ends[i].recv_ends, 1);

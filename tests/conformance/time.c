@@ -112,7 +112,7 @@ static void a_timer_may_set_itself_from_within(void **state)
     self.again = TIMERS;
     set(&self, 0, 1);
     end_init(&end, &self.world);
-    weir_close(&end.socket, WEIR_CLOSE_NORMAL);
+    quit(&end, WEIR_CLOSE_NORMAL);
     run_until(&self.world, &self.fired, TIMERS + 1);
     run_until(&self.world, &end.closes, 1);
     world_close(&self.world);

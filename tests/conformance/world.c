@@ -109,11 +109,11 @@ static void sent(struct weir_socket *socket, int status)
     end->send_status = status;
     end->bytes_out += status > 0 ? (uint64_t)status : 0;
     note(end, 'S');
-    if (status > 0 && end->stream_left > 0) {
+    if (status > 0 && end->stream_left > 0 && !end->quits) {
         end->stream_left -= (uint64_t)status;
         stream_on(end);
     }
-    if (end->echoes && status > 0)
+    if (end->echoes && status > 0 && !end->quits)
         echoed(end, (uint32_t)status);
     if (end->on_sent != NULL)
         end->on_sent(end);
@@ -189,9 +189,15 @@ void pair_up(struct world *world, struct end *client, struct end *server)
     client->log[0] = '\0';
 }
 
+void quit(struct end *end, enum weir_close_mode mode)
+{
+    end->quits = true;
+    weir_close(&end->socket, mode);
+}
+
 void close_end(struct end *end, enum weir_close_mode mode)
 {
-    weir_close(&end->socket, mode);
+    quit(end, mode);
     run_until(end->world, &end->closes, 1);
 }
 
