@@ -9,7 +9,8 @@ import pytest
 import netns
 import settings
 from peers import (
-    Address, Hanger, Upstream, assert_prefix, echo, half_close, hears_end, mute, receive, reset, resetter, send_data, source)
+    Address, Hanger, Upstream, assert_prefix, echo, half_close, hears_end, mute, receive, reset, resetter, send_data,
+    source)
 from settings import amount
 
 MIB = 1 << 20
