@@ -182,7 +182,7 @@ struct snapshot *draw_snapshot(struct world *world)
     snapshot->pool_count = (uint32_t)random_between(random, 1, WORLD_POOLS);
     snapshot->upstream_count = (uint32_t)random_between(random, 1, WORLD_UPSTREAMS);
     snapshot->client_count = snapshot->network_count = WORLD_CLIENTS;
-    snapshot->has_policy = coin(random);
+    snapshot->has_policy = random_chance(random, 300);
     snapshot->rule_count = snapshot->has_policy ? (uint32_t)random_between(random, 1, WORLD_RULES) : 0;
     snapshot->default_limits = draw_limits(random);
 

@@ -42,25 +42,22 @@ static void watch_for_death(void)
     signal(SIGBUS, died);
 }
 
-static bool live(uint64_t seed, bool trace)
+static bool live(uint64_t seed, bool trace, struct verdict *ret_verdict)
 {
-    char problem[512];
-    uint64_t digest, again;
+    struct verdict again;
     current_seed = seed;
-    bool good = world_live(seed, trace, &digest, problem, sizeof problem);
-    if (good && !trace && seed % TWICE_EVERY == 0) {
-        good = world_live(seed, false, &again, problem, sizeof problem);
-        if (good && digest != again) {
-            good = false;
-            snprintf(problem, sizeof problem, "lived twice, it came out differently");
-        }
+    world_live(seed, trace, ret_verdict);
+    if (ret_verdict->problem[0] == '\0' && !trace && seed % TWICE_EVERY == 0) {
+        world_live(seed, false, &again);
+        if (again.digest != ret_verdict->digest)
+            strcpy(ret_verdict->problem, "lived twice, it came out differently");
     }
-    if (!good) {
-        fflush(stdout);
-        fprintf(stderr, "seed %" PRIu64 ": %s\n", seed, problem);
-        print_replay(stderr);
-    }
-    return good;
+    if (ret_verdict->problem[0] == '\0')
+        return true;
+    fflush(stdout);
+    fprintf(stderr, "seed %" PRIu64 ": %s\n", seed, ret_verdict->problem);
+    print_replay(stderr);
+    return false;
 }
 
 static double seconds(void)
@@ -70,15 +67,30 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void print_reasons(const uint64_t *reasons)
+{
+    for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASONS; reason++)
+        printf("  %-20s %10" PRIu64 "\n", close_reason_label((enum close_reason)reason), reasons[reason]);
+    printf("  %-20s %10" PRIu64 "\n", "never accepted", reasons[CLOSE_NONE]);
+}
+
 static int live_many(uint64_t from, uint64_t count, bool trace)
 {
+    uint64_t connections = 0, reasons[CLOSE_REASONS] = { 0 };
     double start = seconds();
-    for (uint64_t n = 0; n < count; n++)
-        if (!live(from + n, trace)) {
-            fprintf(stderr, "(%" PRIu64 " seeds were good before it)\n", n);
+    for (uint64_t n = 0; n < count; n++) {
+        struct verdict verdict;
+        if (!live(from + n, trace, &verdict)) {
+            fprintf(stderr, "%" PRIu64 " seeds were good before it\n", n);
             return 1;
         }
-    printf("%" PRIu64 " seeds from %" PRIu64 ", all good, %.1f seconds\n", count, from, seconds() - start);
+        connections += verdict.connections;
+        for (int reason = 0; reason < CLOSE_REASONS; reason++)
+            reasons[reason] += verdict.reasons[reason];
+    }
+    printf("%" PRIu64 " seeds from %" PRIu64 ", all good, %.1f seconds; %" PRIu64 " connections:\n", count, from,
+           seconds() - start, connections);
+    print_reasons(reasons);
     return 0;
 }
 

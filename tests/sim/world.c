@@ -433,7 +433,18 @@ static struct world *world_new(uint64_t seed, bool trace)
     return world;
 }
 
-bool world_live(uint64_t seed, bool trace, uint64_t *ret_digest, char *ret_problem, size_t problem_size)
+static void summarise(const struct world *world, struct verdict *ret_verdict)
+{
+    *ret_verdict = (struct verdict){
+        .digest = world->sim->random.state ^ world->sim->now_ns * 31 ^ world->sim->steps << 32,
+        .connections = world->life_count,
+    };
+    snprintf(ret_verdict->problem, sizeof ret_verdict->problem, "%s", world->problem);
+    for (uint32_t n = 0; n < world->life_count; n++)
+        ret_verdict->reasons[world->lives[n].reason]++;
+}
+
+void world_live(uint64_t seed, bool trace, struct verdict *ret_verdict)
 {
     memory_reset();
     struct world *world = world_new(seed, trace);
@@ -457,7 +468,5 @@ bool world_live(uint64_t seed, bool trace, uint64_t *ret_digest, char *ret_probl
         close_balancer(world);
     if (!world->failed && memory_held() != 0)
         world_fail(world, "%" PRIi64 " pieces of memory were not given back", memory_held());
-    *ret_digest = world->sim->random.state ^ world->sim->now_ns * 31 ^ world->sim->steps << 32;
-    snprintf(ret_problem, problem_size, "%s", world->problem);
-    return !world->failed;
+    summarise(world, ret_verdict);
 }

@@ -115,9 +115,16 @@ struct world {
     char problem[512];
 };
 
-/* Lives the life of a seed, and judges it. Returns whether all was well; world->problem says what was not. `ret_digest`
- * is a number that only an equal life gives. */
-bool world_live(uint64_t seed, bool trace, uint64_t *ret_digest, char *ret_problem, size_t problem_size);
+/* What came out of a life. */
+struct verdict {
+    char problem[512]; /* empty: all was well */
+    uint64_t digest;   /* only an equal life gives the same */
+    uint32_t connections;
+    uint32_t reasons[CLOSE_REASONS]; /* how they ended */
+};
+
+/* Lives the life of a seed, and judges it. */
+void world_live(uint64_t seed, bool trace, struct verdict *ret_verdict);
 
 /* draw.c: everything that is decided before the first event. */
 void draw_weather(struct random *random, struct net_weather *weather);
