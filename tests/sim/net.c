@@ -108,6 +108,13 @@ static void reset_peer(struct net_end *end)
         sim_by(end->net->sim, &end->peer->breaking, end->net->sim->now_ns + delay(end));
 }
 
+static void connect_done(struct net_end *end, int status)
+{
+    end->connect_status = status;
+    end->connected_ns = status == 0 ? end->net->sim->now_ns : 0;
+}
+
+/* A reset that comes while connecting may show as a failure, or as a connection that breaks at once. */
 static void reset_arrives(struct sim_event *event)
 {
     struct net_end *end = (struct net_end *)((char *)event - offsetof(struct net_end, breaking));
@@ -121,7 +128,7 @@ static void reset_arrives(struct sim_event *event)
     end->reset_ns = end->net->sim->now_ns;
     end->error = end->fin_ns != 0 ? WEIR_EPIPE : WEIR_ECONNRESET;
     if (end->connect_status == WEIR_EAGAIN)
-        end->connect_status = random_chance(chance(end->net), 500) ? 0 : WEIR_ECONNRESET;
+        connect_done(end, random_chance(chance(end->net), 500) ? 0 : WEIR_ECONNRESET);
     tell(end);
 }
 
@@ -129,7 +136,7 @@ static void establish(struct net_end *end)
 {
     if (end->connect_status != WEIR_EAGAIN)
         return;
-    end->connect_status = 0;
+    connect_done(end, 0);
     tell(end);
 }
 
@@ -153,6 +160,8 @@ static void deliver(struct net_end *from, struct net_end *to)
     move(&from->tx, &to->rx, size);
     to->arrived += size;
     net->moved += size;
+    if (size > 0)
+        to->arrived_ns = from->drained_ns = net->sim->now_ns;
     /* A full reader plans the next delivery when it reads. */
     bool more = from->tx.size > 0 ? space(&to->rx) > 0 : from->shut && random_chance(chance(net), 300);
     if (more)
@@ -179,7 +188,6 @@ static struct net_end *new_end(struct net *net, const struct weir_address *local
     end->breaking.run = reset_arrives;
     end->tx = new_buffer(net);
     end->rx = new_buffer(net);
-    end->active_ns = net->sim->now_ns;
     return end;
 }
 
@@ -317,7 +325,7 @@ int net_write(struct net_end *end, const void *data, uint32_t size)
     put(&end->tx, data, taken);
     end->sent += taken;
     end->net->moved += taken;
-    end->active_ns = end->net->sim->now_ns;
+    end->sent_ns = end->net->sim->now_ns;
     plan_delivery(end);
     return (int)taken;
 }
@@ -330,7 +338,7 @@ int net_read(struct net_end *end, void *data, uint32_t size)
         take(&end->rx, data, taken);
         end->read += taken;
         end->net->moved += taken;
-        end->active_ns = end->net->sim->now_ns;
+        end->read_ns = end->net->sim->now_ns;
         if (end->peer->tx.size > 0)
             plan_delivery(end->peer);
         return (int)taken;

@@ -44,23 +44,25 @@ struct net_end {
     void *owner;                       /* of `changed` */
     void *tag;                         /* the world's */
     struct weir_address local, remote;
-    int fd;                    /* -1: none */
-    struct net_buffer tx;      /* written, not yet arrived */
-    struct net_buffer rx;      /* arrived, not yet read */
-    struct sim_event delivery; /* connecting, then what is in tx */
-    struct sim_event breaking; /* a reset, on its way to this end */
-    uint64_t delay_ns;         /* about how long a chunk takes */
-    uint64_t sent, arrived;    /* bytes written here; bytes that came here */
-    uint64_t read;             /* bytes taken out */
-    uint64_t active_ns;        /* last byte written or read */
-    uint64_t fin_ns;           /* when the peer's end arrived; 0: it has not */
-    uint64_t closed_ns;        /* 0: open */
-    uint64_t reset_ns;         /* when a reset arrived; 0: none */
-    int connect_status;        /* WEIR_EAGAIN while connecting, then 0 or why not */
-    int error;                 /* pending: told once */
-    bool shut;                 /* sends no more: FIN follows what is in tx */
-    bool reset_sent;           /* closed, or answered, with a reset */
-    bool dead;                 /* was reset from either side */
+    int fd;                          /* -1: none */
+    struct net_buffer tx;            /* written, not yet arrived */
+    struct net_buffer rx;            /* arrived, not yet read */
+    struct sim_event delivery;       /* connecting, then what is in tx */
+    struct sim_event breaking;       /* a reset, on its way to this end */
+    uint64_t delay_ns;               /* about how long a chunk takes */
+    uint64_t sent, arrived;          /* bytes written here; bytes that came here */
+    uint64_t read;                   /* bytes taken out */
+    uint64_t read_ns, sent_ns;       /* when a byte was last read, written */
+    uint64_t arrived_ns, drained_ns; /* when one last came, and when one last left tx */
+    uint64_t connected_ns;
+    uint64_t fin_ns;    /* when the peer's end arrived; 0: it has not */
+    uint64_t closed_ns; /* 0: open */
+    uint64_t reset_ns;  /* when a reset arrived; 0: none */
+    int connect_status; /* WEIR_EAGAIN while connecting, then 0 or why not */
+    int error;          /* pending: told once */
+    bool shut;          /* sends no more: FIN follows what is in tx */
+    bool reset_sent;    /* closed, or answered, with a reset */
+    bool dead;          /* was reset from either side */
 };
 
 /* What happens to somebody who wants to connect. */

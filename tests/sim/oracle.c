@@ -27,7 +27,8 @@
  *  8. Nobody has more connections than he may, and the rate is exactly GCRA's, both ways.
  * Time
  *  9. idle_timeout, half_close_timeout and connect_timeout come neither early nor late.
- * 10. The world comes to rest: no event goes round in circles.
+ * 10. A reset is noticed, bytes that can go on go on, and an end is passed on, all without delay; the world comes to
+ *     rest, and no event goes round in circles.
  * Leftovers
  * 11. At the end nothing is left: counts of upstreams, clients and listeners, descriptors, loans, operations, timers,
  *     overflow, memory.
@@ -37,7 +38,7 @@
 /* How late something may be: the loops' stalls, and what delays add up to. */
 static uint64_t slack_ns(const struct world *world)
 {
-    return 5 * SIM_SECOND + 4 * world->io.stall_ns;
+    return SIM_SECOND + 3 * world->io.stall_ns;
 }
 
 static const struct net_end *client_side(const struct life *life)
@@ -251,10 +252,56 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* When a byte moved last. */
+static uint64_t moved_ns(const struct net_end *end)
+{
+    return later(end->read_ns, end->sent_ns);
+}
+
+/* When a byte moved last, or could for the first time. */
 static uint64_t active_ns(const struct life *life)
 {
-    return later(client_side(life)->active_ns, upstream_side(life)->active_ns);
+    const struct net_end *upstream = upstream_side(life);
+    return later(upstream->connected_ns, later(moved_ns(client_side(life)), moved_ns(upstream)));
+}
+
+/* Since when bytes that came from one side could have gone to the other one, but did not; 0: they could not. */
+static uint64_t stuck_since_ns(const struct net_end *from, const struct net_end *to)
+{
+    bool wait = from->rx.size > 0 && to->tx.size < to->tx.capacity;
+    return wait ? later(later(from->read_ns, from->arrived_ns), later(to->sent_ns, to->drained_ns)) : 0;
+}
+
+/* Since when the end of one side is known and could have been passed on; 0: nothing is owed. */
+static uint64_t owed_since_ns(const struct net_end *from, const struct net_end *to)
+{
+    bool owed = from->fin_ns != 0 && from->rx.size == 0 && to->sent == from->arrived && !to->shut;
+    return owed ? later(from->fin_ns, to->sent_ns) : 0;
+}
+
+static bool is_late(const struct life *life, uint64_t since_ns)
+{
+    return since_ns != 0 && life->world->sim->now_ns > since_ns + slack_ns(life->world);
+}
+
+/* Whatever can go on goes on at once: an idle or mute connection is the people's doing alone. */
+static void check_flow(const struct life *life)
+{
+    const struct net_end *client = client_side(life), *upstream = upstream_side(life);
+    const struct net_end *ends[] = { client, upstream };
+    if (client->reset_ns != 0 && is_late(life, later(client->reset_ns, life->attempts[0].at_ns)))
+        world_fail(life->world, "client %u: its reset is not noticed", life->index);
+    if (upstream->reset_ns != 0 && is_late(life, upstream->reset_ns))
+        world_fail(life->world, "client %u: the upstream's reset is not noticed", life->index);
+    if (upstream->connected_ns == 0 || client->dead || upstream->dead)
+        return;
+    for (unsigned from = 0; from < 2; from++) {
+        uint64_t stuck_ns = stuck_since_ns(ends[from], ends[1 - from]);
+        uint64_t owed_ns = owed_since_ns(ends[from], ends[1 - from]);
+        if (stuck_ns != 0 && is_late(life, later(stuck_ns, upstream->connected_ns)))
+            world_fail(life->world, "client %u: bytes wait, and nothing hinders them", life->index);
+        if (owed_ns != 0 && is_late(life, later(owed_ns, upstream->connected_ns)))
+            world_fail(life->world, "client %u: an end is not passed on", life->index);
+    }
 }
 
 /* The time without a byte that a relay allows now; 0: any. */
@@ -271,8 +318,6 @@ static void check_time(const struct life *life, const struct conn *conn)
 {
     struct world *world = life->world;
     uint64_t now_ns = world->sim->now_ns, since_ns, allowed_ns;
-    if (conn->reason != CLOSE_NONE || life->attempt_count == 0)
-        return;
     if (conn->connected_ns == 0) {
         since_ns = life->attempts[life->attempt_count - 1].at_ns;
         allowed_ns = pool_of(life)->connect_timeout_ns;
@@ -302,7 +347,10 @@ void oracle_turned(struct world *world, struct worker *worker)
         const struct life *life = world_life_of(world, conn);
         if (life == NULL)
             continue;
-        check_time(life, conn);
+        if (conn->reason == CLOSE_NONE && life->attempt_count > 0) {
+            check_time(life, conn);
+            check_flow(life);
+        }
         check_overflow(life, conn);
     }
     if (worker->budget.used > worker->budget.limit)
@@ -441,6 +489,8 @@ void oracle_closed(struct life *life)
     else if (!fits[life->reason](life))
         world_fail(life->world, "client %u: the reason %s does not fit what happened", life->index,
                    close_reason_label(life->reason));
+    if (life->attempt_count > 0)
+        check_flow(life);
 }
 
 /* At the end */

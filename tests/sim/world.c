@@ -16,7 +16,7 @@
 
 /* So many events without a byte moved mean that something goes round in circles. The most that is right: everybody
  * waits for somebody patient, and three workers look twenty times a second whether there is room. */
-#define IDLE_STEPS_MAX 100000
+#define IDLE_STEPS_MAX 300000
 
 void world_fail(struct world *world, const char *format, ...)
 {
