@@ -255,9 +255,27 @@ struct party_script draw_script(struct world *world, const struct manners *manne
         script.read_pause_ns = random_below(random, manners->pause_max_ns);
     if (random_chance(random, manners->rests)) {
         script.rests_at = random_below(random, most);
-        script.rest_ns = random_scaled(random, SIM_MS, 200 * SIM_SECOND);
+        script.rest_ns = coin(random) ? random_scaled(random, SIM_MS, SIM_SECOND)
+                                      : random_between(random, SIM_SECOND, 100 * SIM_SECOND);
     }
     return script;
+}
+
+/* Slow readers on one side, sudden deaths on the other one: much is under way when it breaks. */
+static void draw_jam(struct world *world)
+{
+    struct random *random = &world->sim->random;
+    struct manners *slow = &world->clients, *sudden = &world->upstreams;
+    if (coin(random)) {
+        slow = &world->upstreams;
+        sudden = &world->clients;
+    }
+    slow->rests = 700;
+    sudden->dies = 400;
+    sudden->mute = sudden->waits = slow->echoes = 0;
+    sudden->bytes_max = world->net->weather.buffer_min == 1 ? 8u << 10 : 128u << 10;
+    sudden->piece_max = 16u << 10;
+    world->overflow_bytes = (uint32_t)random_scaled(random, 64, 4u << 10);
 }
 
 static void draw_host(struct world *world, struct host *host, bool troubled)
@@ -301,6 +319,8 @@ void draw_people(struct world *world)
     uint64_t apart_ns = random_scaled(random, 10 * SIM_US, 3 * SIM_SECOND), at_ns = world->sim->now_ns;
     draw_manners(random, &world->net->weather, &world->clients);
     draw_manners(random, &world->net->weather, &world->upstreams);
+    if (random_chance(random, 150))
+        draw_jam(world);
     /* Two who both say only what the other said have nothing to say. */
     world->clients.echoes = 0;
     for (uint32_t n = 0; n < world->snapshot->upstream_count; n++)

@@ -385,6 +385,7 @@ int net_descriptor(struct net *net, void *what)
     if (net->open_descriptors >= net->weather.descriptors ||
         random_chance(chance(net), net->weather.descriptor_faults)) {
         net->descriptors_denied++;
+        net->denied_ns = net->sim->now_ns;
         return WEIR_EMFILE;
     }
     if (net->descriptor_count == net->descriptor_capacity) {

@@ -89,7 +89,8 @@ struct net {
     uint32_t descriptor_count, descriptor_capacity;
     uint32_t open_descriptors;
     uint32_t descriptors_denied;
-    uint64_t moved; /* bytes that were written, arrived, or were read */
+    uint64_t denied_ns; /* the last time */
+    uint64_t moved;     /* bytes that were written, arrived, or were read */
     uint16_t next_port;
 };
 

@@ -27,8 +27,8 @@
  *  8. Nobody has more connections than he may, and the rate is exactly GCRA's, both ways.
  * Time
  *  9. idle_timeout, half_close_timeout and connect_timeout come neither early nor late.
- * 10. A reset is noticed, bytes that can go on go on, and an end is passed on, all without delay; the world comes to
- *     rest, and no event goes round in circles.
+ * 10. Where there is room, nobody waits to be accepted. A reset is noticed, bytes that can go on go on, and an end is
+ *     passed on, all without delay. The world comes to rest, and no event goes round in circles.
  * Leftovers
  * 11. At the end nothing is left: counts of upstreams, clients and listeners, descriptors, loans, operations, timers,
  *     overflow, memory.
@@ -39,6 +39,16 @@
 static uint64_t slack_ns(const struct world *world)
 {
     return SIM_SECOND + 3 * world->io.stall_ns;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool is_late(const struct world *world, uint64_t since_ns)
+{
+    return since_ns != 0 && world->sim->now_ns > since_ns + slack_ns(world);
 }
 
 static const struct net_end *client_side(const struct life *life)
@@ -247,11 +257,6 @@ static void check_accepted(struct world *world, struct worker *worker, const str
 
 /* Time and bounds, of a connection that is open */
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 static uint64_t moved_ns(const struct net_end *end)
 {
     return later(end->read_ns, end->sent_ns);
@@ -278,28 +283,23 @@ static uint64_t owed_since_ns(const struct net_end *from, const struct net_end *
     return owed ? later(from->fin_ns, to->sent_ns) : 0;
 }
 
-static bool is_late(const struct life *life, uint64_t since_ns)
-{
-    return since_ns != 0 && life->world->sim->now_ns > since_ns + slack_ns(life->world);
-}
-
 /* Whatever can go on goes on at once: an idle or mute connection is the people's doing alone. */
 static void check_flow(const struct life *life)
 {
     const struct net_end *client = client_side(life), *upstream = upstream_side(life);
     const struct net_end *ends[] = { client, upstream };
-    if (client->reset_ns != 0 && is_late(life, later(client->reset_ns, life->attempts[0].at_ns)))
+    if (client->reset_ns != 0 && is_late(life->world, later(client->reset_ns, life->attempts[0].at_ns)))
         world_fail(life->world, "client %u: its reset is not noticed", life->index);
-    if (upstream->reset_ns != 0 && is_late(life, upstream->reset_ns))
+    if (upstream->reset_ns != 0 && is_late(life->world, upstream->reset_ns))
         world_fail(life->world, "client %u: the upstream's reset is not noticed", life->index);
     if (upstream->connected_ns == 0 || client->dead || upstream->dead)
         return;
     for (unsigned from = 0; from < 2; from++) {
         uint64_t stuck_ns = stuck_since_ns(ends[from], ends[1 - from]);
         uint64_t owed_ns = owed_since_ns(ends[from], ends[1 - from]);
-        if (stuck_ns != 0 && is_late(life, later(stuck_ns, upstream->connected_ns)))
+        if (stuck_ns != 0 && is_late(life->world, later(stuck_ns, upstream->connected_ns)))
             world_fail(life->world, "client %u: bytes wait, and nothing hinders them", life->index);
-        if (owed_ns != 0 && is_late(life, later(owed_ns, upstream->connected_ns)))
+        if (owed_ns != 0 && is_late(life->world, later(owed_ns, upstream->connected_ns)))
             world_fail(life->world, "client %u: an end is not passed on", life->index);
     }
 }
@@ -325,7 +325,7 @@ static void check_time(const struct life *life, const struct conn *conn)
         since_ns = later(active_ns(life), later(client_side(life)->fin_ns, upstream_side(life)->fin_ns));
         allowed_ns = patience_ns(conn);
     }
-    if (allowed_ns != 0 && now_ns > since_ns + allowed_ns + slack_ns(world))
+    if (allowed_ns != 0 && is_late(world, since_ns + allowed_ns))
         world_fail(world, "client %u: nothing happens for %" PRIu64 " ms, and no timeout ends it", life->index,
                    (now_ns - since_ns) / SIM_MS);
 }
@@ -491,6 +491,30 @@ void oracle_closed(struct life *life)
                    close_reason_label(life->reason));
     if (life->attempt_count > 0)
         check_flow(life);
+}
+
+static bool is_served(struct life *life)
+{
+    struct world *world = life->world;
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        for (const struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
+            if (world_life_of(world, conn) == life)
+                return true;
+    return life->lines > 0;
+}
+
+/* A client goes: it need not have waited at the door while there was room. */
+void oracle_left(struct life *life)
+{
+    const struct world *world = life->world;
+    const struct net_end *end = client_side(life);
+    bool open = !world->draining && !world->stopping && memory_denied() == 0;
+    if (!open || end == NULL || life->client.end->connected_ns == 0 || is_served(life))
+        return;
+    uint64_t since_ns = later(life->client.end->connected_ns, later(world->full_ns, world->net->denied_ns));
+    if (is_late(world, since_ns))
+        world_fail(life->world, "client %u waited %" PRIu64 " ms while there was room for it", life->index,
+                   (world->sim->now_ns - since_ns) / SIM_MS);
 }
 
 /* At the end */

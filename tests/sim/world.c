@@ -46,6 +46,7 @@ static void client_over(struct party *party)
     describe_end(party, text, sizeof text);
     SIM_TRACE(life->world->sim, "client %u leaves: %s", life->index, text);
     life->world->parties--;
+    oracle_left(life);
 }
 
 static void client_arrives(struct sim_event *event)
@@ -234,7 +235,9 @@ static void logged(void *context, const char *text, size_t size)
     struct world *world = context;
     char line[4096];
     snprintf(line, sizeof line, "%.*s", (int)size, text);
-    SIM_TRACE(world->sim, "weir logs %s", line);
+    /* Without the time stamp, which is the real clock's: a trace is always the same. */
+    const char *message = strstr(line, "\"msg\"");
+    SIM_TRACE(world->sim, "weir logs %s", message == NULL ? line : message);
     if (strstr(line, "\"msg\":\"connection\"") == NULL)
         return;
     const char *port = strchr(value_of(line, "peer"), ':');
@@ -408,8 +411,11 @@ static void run(struct world *world)
     while (!world->failed && !(has_stopped(world) && is_quiet(world))) {
         if (!world->stopping && is_quiet(world))
             stop_due(&world->stop);
+        bool full = world->shared.open_connections >= world->max_connections;
         if (!sim_step(world->sim))
             world_fail(world, "nothing is left to happen, but not all is over");
+        if (full)
+            world->full_ns = world->sim->now_ns;
         check_progress(world);
     }
 }

@@ -109,6 +109,7 @@ struct world {
     uint64_t deny_skip, deny_count;
     bool deny_at_start; /* allocations are denied while the balancer is built, not while it runs */
 
+    uint64_t full_ns;            /* when there was last no room for another connection */
     uint64_t moved, moved_steps; /* the network's bytes, and the step at which they last changed */
 
     bool failed;
@@ -146,6 +147,7 @@ void world_fail(struct world *world, const char *format, ...) __attribute__((for
 void oracle_dialled(struct world *world, struct conn *conn, struct attempt *attempt);
 void oracle_turned(struct world *world, struct worker *worker);
 void oracle_closed(struct life *life);
+void oracle_left(struct life *life);
 void oracle_final(struct world *world);
 
 #endif
