@@ -239,6 +239,7 @@ struct party_script draw_script(struct world *world, const struct manners *manne
         .manner = draw_manner(random, manners),
         .ends_last = random_chance(random, manners->ends_last),
         .dies_after = random_chance(random, manners->dies) ? random_below(random, 2 * most) : UINT64_MAX,
+        .dies_ns = random_chance(random, manners->dies) ? random_scaled(random, SIM_US, 20 * SIM_SECOND) : 0,
         .write_max = piece,
         .read_max = coin(random) ? UINT32_MAX : piece + 16,
         .patience_ns = random_between(random, 300, 900) * SIM_SECOND,

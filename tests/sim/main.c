@@ -18,34 +18,30 @@
 #define TWICE_EVERY 32
 
 static const char *program;
-static uint64_t current_seed;
 
-static void print_replay(FILE *stream)
-{
-    fprintf(stream, "replay: %s --seed %" PRIu64 " --trace\n", program, current_seed);
-}
+/* What to say if the life that goes on now ends the program: the code under test asserts. */
+static char last_words[512];
 
-/* The code under test asserts: say which life that was before the program dies. */
-static void died(int number)
+static void say_last_words(int number)
 {
+    ssize_t ignored = write(STDERR_FILENO, last_words, strlen(last_words));
+    (void)ignored;
     signal(number, SIG_DFL);
-    fflush(stdout);
-    fprintf(stderr, "seed %" PRIu64 ": died of signal %d\n", current_seed, number);
-    print_replay(stderr);
     raise(number);
 }
 
 static void watch_for_death(void)
 {
-    signal(SIGABRT, died);
-    signal(SIGSEGV, died);
-    signal(SIGBUS, died);
+    signal(SIGABRT, say_last_words);
+    signal(SIGSEGV, say_last_words);
+    signal(SIGBUS, say_last_words);
 }
 
 static bool live(uint64_t seed, bool trace, struct verdict *ret_verdict)
 {
     struct verdict again;
-    current_seed = seed;
+    snprintf(last_words, sizeof last_words, "seed %" PRIu64 ": died\nreplay: %s --seed %" PRIu64 " --trace\n", seed,
+             program, seed);
     world_live(seed, trace, ret_verdict);
     if (ret_verdict->problem[0] == '\0' && !trace && seed % TWICE_EVERY == 0) {
         world_live(seed, false, &again);
@@ -55,8 +51,8 @@ static bool live(uint64_t seed, bool trace, struct verdict *ret_verdict)
     if (ret_verdict->problem[0] == '\0')
         return true;
     fflush(stdout);
-    fprintf(stderr, "seed %" PRIu64 ": %s\n", seed, ret_verdict->problem);
-    print_replay(stderr);
+    fprintf(stderr, "seed %" PRIu64 ": %s\nreplay: %s --seed %" PRIu64 " --trace\n", seed, ret_verdict->problem,
+            program, seed);
     return false;
 }
 
@@ -125,5 +121,7 @@ int main(int argc, char **argv)
         return 2;
     }
     watch_for_death();
+    if (trace)
+        setvbuf(stdout, NULL, _IOLBF, 0);
     return live_many(one ? seed : from, one ? 1 : seeds, trace);
 }

@@ -8,13 +8,14 @@
 static int64_t held;
 static uint64_t denied, deny_skip, deny_count;
 
+/* The linker's names. NOLINTBEGIN(cert-dcl51-cpp) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void __real_free(void *memory);
 void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t members, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
@@ -105,3 +106,4 @@ void __wrap_free(void *memory)
     held -= memory != NULL;
     __real_free(memory);
 }
+/* NOLINTEND(cert-dcl51-cpp) */

@@ -16,6 +16,7 @@ static void leave(struct party *party, bool reset)
     party->gone = true;
     sim_cancel(party->sim, &party->act);
     sim_cancel(party->sim, &party->impatience);
+    sim_cancel(party->sim, &party->death);
     net_close(party->end, reset);
     party->over(party);
 }
@@ -149,12 +150,10 @@ static void end_by_manner(struct party *party)
 
 static void maybe_end(struct party *party)
 {
-    if (party->saw_break)
+    if (party->saw_break || (party->shut && party->saw_end))
         leave(party, false);
     else if (party->sent + party->received >= party->script.dies_after)
         break_off(party, true);
-    else if (party->shut && party->saw_end)
-        leave(party, false);
     else if (!party->shut && said_all(party))
         end_by_manner(party);
 }
@@ -186,6 +185,11 @@ static void lose_patience(struct sim_event *event)
     break_off(party, true);
 }
 
+static void die(struct sim_event *event)
+{
+    break_off((struct party *)((char *)event - offsetof(struct party, death)), true);
+}
+
 static void changed(struct net_end *end)
 {
     struct party *party = end->owner;
@@ -198,7 +202,10 @@ void party_start(struct party *party)
     party->end->changed = changed;
     party->act.run = act;
     party->impatience.run = lose_patience;
+    party->death.run = die;
     progress(party);
     act_by(party, party->sim->now_ns);
     sim_after(party->sim, &party->impatience, party->script.patience_ns);
+    if (party->script.dies_ns != 0)
+        sim_after(party->sim, &party->death, party->script.dies_ns);
 }

@@ -25,6 +25,7 @@ struct party_script {
     enum party_manner manner;
     bool ends_last;      /* acts by its manner only after the other's end */
     uint64_t dies_after; /* resets once so many bytes have come and gone; UINT64_MAX: never */
+    uint64_t dies_ns;    /* resets after so long, whatever it does; 0: never */
     uint32_t write_max, read_max;
     uint64_t write_pause_ns, read_pause_ns;
     uint64_t rests_at, rest_ns; /* stops reading there for so long */
@@ -40,7 +41,7 @@ struct party {
     void (*over)(struct party *party);
     void *owner;
 
-    struct sim_event act, impatience;
+    struct sim_event act, impatience, death;
     uint64_t write_ns, read_ns; /* not before */
     uint64_t progress_ns;       /* something last happened */
     uint64_t sent, received, matched;
