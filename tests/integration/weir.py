@@ -302,7 +302,8 @@ class Weir:
 
     def check_sockets(self):
         """Check 3: nothing left over, no CLOSE-WAIT."""
-        return [line for line in self.sockets() if line.split()[0] not in ("LISTEN", "TIME-WAIT")]
+        lines = [line for line in self.sockets() if line.split()[0] not in ("LISTEN", "TIME-WAIT")]
+        return [(line, [entry for entry in self.entries("connection") if entry["peer"] in line]) for line in lines]
 
     def none_left(self, check):
         left = []
