@@ -102,7 +102,7 @@ static void draw_pool(struct random *random, struct pool *pool, uint32_t index, 
                 .weight = weights ? (uint32_t)random_between(random, 1, 4) : 1,
                 .backup = backups && random_chance(random, 300),
             };
-    pool->connect_timeout_ns = random_scaled(random, 100 * SIM_MS, 5 * SIM_SECOND);
+    pool->connect_timeout_ns = random_scaled(random, 100 * SIM_MS, 30 * SIM_SECOND);
     pool->retries = (uint32_t)random_below(random, 5);
     pool->health = (struct health_settings){
         .interval_ns = random_scaled(random, SIM_SECOND, 10 * SIM_SECOND),
@@ -282,6 +282,8 @@ static void draw_jam(struct world *world)
 static void draw_host(struct world *world, struct host *host, bool troubled)
 {
     struct random *random = &world->sim->random;
+    if (random_chance(random, 100))
+        host->drain_ns = world->sim->now_ns + random_scaled(random, SIM_MS, 20 * SIM_SECOND);
     if (!troubled)
         return;
     host->mood = (struct mood){

@@ -7,6 +7,7 @@
 
 #include "../../lib/io/backend.h"
 #include "memory.h"
+#include "reference.h"
 #include "world.h"
 
 /* What must hold in every world.
@@ -62,99 +63,6 @@ static const struct net_end *upstream_side(const struct life *life)
     return life->attempt_count == 0 ? NULL : life->attempts[life->attempt_count - 1].end;
 }
 
-static const struct pool *pool_of(const struct life *life)
-{
-    const struct snapshot *snapshot = life->world->snapshot;
-    return &snapshot->pools[snapshot->listeners[life->listener].pool];
-}
-
-/* Who may reach what, by the words of the policy alone */
-
-static bool concerns(const struct rule *rule, uint32_t caller)
-{
-    if (rule->any_client)
-        return true;
-    for (uint32_t n = 0; n < rule->client_count; n++)
-        if (rule->clients[n] == caller)
-            return true;
-    return false;
-}
-
-static bool names(const struct rule *rule, uint32_t pool, uint32_t place)
-{
-    for (uint32_t n = 0; n < rule->target_count; n++)
-        if (rule->targets[n].pool == pool && (rule->targets[n].place == ANY_INDEX || rule->targets[n].place == place))
-            return true;
-    return false;
-}
-
-static bool may_reach(const struct life *life, uint32_t place)
-{
-    const struct snapshot *snapshot = life->world->snapshot;
-    uint32_t pool = snapshot->listeners[life->listener].pool;
-    bool allowed = !snapshot->has_policy;
-    for (uint32_t n = 0; n < snapshot->rule_count; n++) {
-        const struct rule *rule = &snapshot->rules[n];
-        if (!concerns(rule, life->caller) || !names(rule, pool, place))
-            continue;
-        if (!rule->allow)
-            return false;
-        allowed = true;
-    }
-    return allowed;
-}
-
-static bool may_reach_any(const struct life *life)
-{
-    for (uint32_t place = 0; place < pool_of(life)->place_count; place++)
-        if (may_reach(life, place))
-            return true;
-    return false;
-}
-
-/* Choosing */
-
-static bool was_tried(const struct life *life, uint32_t attempts, uint32_t upstream)
-{
-    for (uint32_t n = 0; n < attempts; n++)
-        if (life->attempts[n].upstream == upstream)
-            return true;
-    return false;
-}
-
-static uint32_t active_of(const struct world *world, uint32_t upstream)
-{
-    return weir_upstreams_active(world->state.upstreams, world->snapshot->upstreams[upstream].id);
-}
-
-/* `active`: of its upstream, without the connection that is to be placed. */
-static bool is_available(const struct life *life, uint32_t attempts, uint32_t index, uint32_t active)
-{
-    const struct pool *pool = pool_of(life);
-    const struct place *place = &pool->places[index];
-    uint32_t most = life->world->snapshot->upstreams[place->upstream].max_connections;
-    return may_reach(life, index) && !was_tried(life, attempts, place->upstream) &&
-           weir_pool_health(pool->balancing, index) != WEIR_PLACE_DOWN && (most == 0 || active < most);
-}
-
-static bool anything_available(const struct life *life)
-{
-    const struct pool *pool = pool_of(life);
-    for (uint32_t n = 0; n < pool->place_count; n++)
-        if (is_available(life, life->attempt_count, n, active_of(life->world, pool->places[n].upstream)))
-            return true;
-    return false;
-}
-
-/* Whether place a goes before place b: up before ejected, ordinary before backup, then connections for its weight. */
-static bool goes_before(const struct pool *pool, uint32_t a, uint32_t active_a, uint32_t b, uint32_t active_b)
-{
-    const struct place *first = &pool->places[a], *second = &pool->places[b];
-    int class_a = 2 * (weir_pool_health(pool->balancing, a) == WEIR_PLACE_EJECTED) + first->backup;
-    int class_b = 2 * (weir_pool_health(pool->balancing, b) == WEIR_PLACE_EJECTED) + second->backup;
-    return class_a != class_b ? class_a < class_b : (active_a + 1) * second->weight < (active_b + 1) * first->weight;
-}
-
 /* The counts that choosing relies on, from the connections themselves: each that holds a lease is one. */
 static void check_leases(struct world *world)
 {
@@ -165,26 +73,26 @@ static void check_leases(struct world *world)
                 held[upstream] +=
                     conn->lease.upstreams != NULL && conn->lease.upstream == world->snapshot->upstreams[upstream].id;
     for (uint32_t n = 0; n < world->snapshot->upstream_count; n++)
-        if (held[n] != active_of(world, n))
-            world_fail(world, "upstream %u counts %u connections, %u hold it", n, active_of(world, n), held[n]);
+        if (held[n] != reference_active(world, n))
+            world_fail(world, "upstream %u counts %u connections, %u hold it", n, reference_active(world, n), held[n]);
 }
 
 void oracle_dialled(struct world *world, struct conn *conn, struct attempt *attempt)
 {
     const struct life *life = attempt->life;
-    const struct pool *pool = pool_of(life);
+    const struct pool *pool = reference_pool(life);
     uint32_t before = life->attempt_count - 1, chosen = conn->lease.place;
     check_leases(world);
     if (chosen >= pool->place_count || pool->places[chosen].upstream != attempt->upstream)
         world_fail(world, "client %u: the lease and the address dialled do not agree", life->index);
-    else if (!may_reach(life, chosen))
+    else if (!reference_allows(life, chosen))
         world_fail(world, "client %u reaches upstream %u, which it may not", life->index, attempt->upstream);
-    else if (!is_available(life, before, chosen, active_of(world, attempt->upstream) - 1))
+    else if (!reference_available(life, before, chosen, reference_active(world, attempt->upstream) - 1))
         world_fail(world, "client %u: upstream %u was tried, full or down", life->index, attempt->upstream);
     for (uint32_t n = 0; n < pool->place_count && !world->failed; n++) {
-        uint32_t active = active_of(world, pool->places[n].upstream);
-        if (n != chosen && is_available(life, before, n, active) &&
-            goes_before(pool, n, active, chosen, active_of(world, attempt->upstream) - 1))
+        uint32_t active = reference_active(world, pool->places[n].upstream);
+        if (n != chosen && reference_available(life, before, n, active) &&
+            reference_goes_before(pool, n, active, chosen, reference_active(world, attempt->upstream) - 1))
             world_fail(world, "client %u: upstream %u was chosen, but upstream %u goes before it", life->index,
                        attempt->upstream, pool->places[n].upstream);
     }
@@ -192,29 +100,9 @@ void oracle_dialled(struct world *world, struct conn *conn, struct attempt *atte
 
 /* Limits */
 
-static const struct weir_limits *limits_of(const struct life *life)
-{
-    const struct snapshot *snapshot = life->world->snapshot;
-    return life->caller < WORLD_CLIENTS ? &snapshot->clients[life->caller].limits : &snapshot->default_limits;
-}
-
-/* GCRA by its definition: over no stretch of time that ends now did more come than its length and the burst allow. */
-static bool rate_allows(const struct life *life, uint64_t now_ns)
-{
-    const struct weir_limits *limits = limits_of(life);
-    const struct caller *caller = &life->world->callers[life->caller];
-    for (uint32_t n = 0; n < caller->admitted && limits->rate_period_ns != 0; n++) {
-        uint64_t came = caller->admitted - n;
-        if (came * limits->rate_period_ns >
-            now_ns - caller->admitted_ns[n] + (limits->burst - 1) * limits->rate_period_ns)
-            return false;
-    }
-    return true;
-}
-
 static void check_slots(struct world *world, const struct life *life, const struct weir_client *slot)
 {
-    uint32_t held = 0, most = limits_of(life)->connections;
+    uint32_t held = 0, most = reference_limits(life)->connections;
     for (uint32_t n = 0; n < world->shared.workers; n++)
         for (const struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
             held += conn->slot == slot;
@@ -243,7 +131,7 @@ static void check_accepted(struct world *world, struct worker *worker, const str
     if (life == NULL)
         return;
     struct caller *caller = &world->callers[life->caller];
-    bool allowed = rate_allows(life, conn->accepted_ns);
+    bool allowed = reference_rate_allows(life, conn->accepted_ns);
     if (conn->slot != NULL)
         check_slots(world, life, conn->slot);
     if (conn->reason == CLOSE_CLIENT_RATE && allowed)
@@ -320,7 +208,7 @@ static void check_time(const struct life *life, const struct conn *conn)
     uint64_t now_ns = world->sim->now_ns, since_ns, allowed_ns;
     if (conn->connected_ns == 0) {
         since_ns = life->attempts[life->attempt_count - 1].at_ns;
-        allowed_ns = pool_of(life)->connect_timeout_ns;
+        allowed_ns = reference_pool(life)->connect_timeout_ns;
     } else {
         since_ns = later(active_ns(life), later(client_side(life)->fin_ns, upstream_side(life)->fin_ns));
         allowed_ns = patience_ns(conn);
@@ -400,38 +288,39 @@ static bool fits_half_close_timeout(const struct life *life)
 
 static bool fits_unknown_client(const struct life *life)
 {
-    return life->caller >= WORLD_CLIENTS && !may_reach_any(life);
+    return life->caller >= WORLD_CLIENTS && !reference_allows_any(life);
 }
 
 static bool fits_not_authorized(const struct life *life)
 {
-    return !may_reach_any(life);
+    return !reference_allows_any(life);
 }
 
 static bool fits_client_limit(const struct life *life)
 {
     const struct world *world = life->world;
-    uint32_t most = limits_of(life)->connections;
+    uint32_t most = reference_limits(life)->connections;
     bool configured = life->caller < WORLD_CLIENTS;
-    return most != 0 && may_reach_any(life) &&
+    return most != 0 && reference_allows_any(life) &&
            (!configured || weir_client_active(world->snapshot->clients[life->caller].record) == most);
 }
 
 /* Whether the rate was exceeded is judged when the connection is seen first. */
 static bool fits_client_rate(const struct life *life)
 {
-    return limits_of(life)->rate_period_ns != 0 && may_reach_any(life);
+    return reference_limits(life)->rate_period_ns != 0 && reference_allows_any(life);
 }
 
 static bool fits_no_upstream(const struct life *life)
 {
-    return life->attempt_count == 0 && may_reach_any(life) && !anything_available(life);
+    return life->attempt_count == 0 && reference_allows_any(life) && !reference_anything_available(life);
 }
 
 /* The last one failed, and there was no other to try. */
 static bool ran_out_of_upstreams(const struct life *life)
 {
-    return life->attempt_count > 0 && (life->attempt_count > pool_of(life)->retries || !anything_available(life));
+    return life->attempt_count > 0 &&
+           (life->attempt_count > reference_pool(life)->retries || !reference_anything_available(life));
 }
 
 static bool fits_connect_failed(const struct life *life)
@@ -442,7 +331,7 @@ static bool fits_connect_failed(const struct life *life)
 static bool fits_connect_timeout(const struct life *life)
 {
     return ran_out_of_upstreams(life) &&
-           life->closed_ns >= life->attempts[life->attempt_count - 1].at_ns + pool_of(life)->connect_timeout_ns;
+           life->closed_ns >= life->attempts[life->attempt_count - 1].at_ns + reference_pool(life)->connect_timeout_ns;
 }
 
 static bool fits_over_capacity(const struct life *life)
@@ -599,34 +488,60 @@ static void check_life(const struct life *life)
         check_bytes(life, life->upstream, "the upstream");
 }
 
-static void check_counters(struct world *world)
+struct sums {
+    uint64_t accepted, bytes[2], reasons[CLOSE_REASONS];
+};
+
+static struct sums sum_counters(const struct world *world)
 {
-    uint64_t accepted = 0, closed[CLOSE_REASONS] = { 0 }, lines[CLOSE_REASONS] = { 0 }, sum = 0;
+    struct sums sums = { 0 };
     for (uint32_t n = 0; n < world->snapshot->listener_count; n++)
         for (uint32_t worker = 0; worker < world->shared.workers; worker++) {
             const struct listener_slot *slot = &world->snapshot->listeners[n].slots[worker];
-            accepted += counter_read(&slot->accepted);
+            sums.accepted += counter_read(&slot->accepted);
+            sums.bytes[WEIR_RELAY_CLIENT] += slot->bytes[WEIR_RELAY_CLIENT];
+            sums.bytes[WEIR_RELAY_UPSTREAM] += slot->bytes[WEIR_RELAY_UPSTREAM];
             for (int reason = 0; reason < CLOSE_REASONS; reason++)
-                closed[reason] += counter_read(&slot->closed[reason]);
+                sums.reasons[reason] += counter_read(&slot->closed[reason]);
         }
-    for (uint32_t n = 0; n < world->life_count; n++)
-        lines[world->lives[n].reason] += world->lives[n].lines;
-    for (int reason = 0; reason < CLOSE_REASONS; reason++) {
-        sum += closed[reason];
-        if (closed[reason] != lines[reason] + (reason == CLOSE_CLIENT_RESET ? world->unnamed : 0) &&
-            reason != CLOSE_OUT_OF_MEMORY)
-            world_fail(world, "%" PRIu64 " connections were counted as %s, %" PRIu64 " lines say so", closed[reason],
-                       close_reason_label((enum close_reason)reason), lines[reason]);
+    return sums;
+}
+
+static struct sums sum_lines(const struct world *world)
+{
+    struct sums sums = { .reasons[CLOSE_CLIENT_RESET] = world->unnamed };
+    for (uint32_t n = 0; n < world->life_count; n++) {
+        const struct life *life = &world->lives[n];
+        sums.reasons[life->reason] += life->lines;
+        sums.bytes[WEIR_RELAY_CLIENT] += life->bytes[WEIR_RELAY_CLIENT];
+        sums.bytes[WEIR_RELAY_UPSTREAM] += life->bytes[WEIR_RELAY_UPSTREAM];
     }
-    if (accepted != sum)
-        world_fail(world, "%" PRIu64 " connections were accepted, %" PRIu64 " closed", accepted, sum);
+    return sums;
+}
+
+static void check_counters(struct world *world)
+{
+    struct sums counted = sum_counters(world), told = sum_lines(world);
+    uint64_t closed = 0;
+    for (int reason = 0; reason < CLOSE_REASONS; reason++) {
+        closed += counted.reasons[reason];
+        if (counted.reasons[reason] != told.reasons[reason] && reason != CLOSE_OUT_OF_MEMORY)
+            world_fail(world, "%" PRIu64 " connections were counted as %s, %" PRIu64 " lines say so",
+                       counted.reasons[reason], close_reason_label((enum close_reason)reason), told.reasons[reason]);
+    }
+    if (counted.accepted != closed)
+        world_fail(world, "%" PRIu64 " connections were accepted, %" PRIu64 " closed", counted.accepted, closed);
+    for (unsigned side = 0; side < 2; side++)
+        if (counted.bytes[side] != told.bytes[side])
+            world_fail(world, "%" PRIu64 " bytes were counted, the lines tell of %" PRIu64, counted.bytes[side],
+                       told.bytes[side]);
 }
 
 static void check_leftovers(struct world *world)
 {
     for (uint32_t n = 0; n < world->snapshot->upstream_count; n++)
-        if (active_of(world, n) != 0)
-            world_fail(world, "upstream %u counts %u connections at the end", n, active_of(world, n));
+        if (reference_active(world, n) != 0)
+            world_fail(world, "upstream %u counts %u connections at the end", n, reference_active(world, n));
     for (uint32_t n = 0; n < world->snapshot->client_count; n++)
         if (weir_client_active(world->snapshot->clients[n].record) != 0)
             world_fail(world, "client record %u counts connections at the end", n);

@@ -146,6 +146,18 @@ static void host_accepts(struct net_listener *listener)
     }
 }
 
+static void drain_upstream(struct sim_event *event)
+{
+    struct host *host = (struct host *)((char *)event - offsetof(struct host, drain));
+    struct weir_upstreams *upstreams = host->world->state.upstreams;
+    uint32_t id = host->world->snapshot->upstreams[host->upstream].id;
+    bool drains = weir_upstreams_state(upstreams, id) == WEIR_UPSTREAM_ENABLED;
+    SIM_TRACE(host->world->sim, "upstream %u is %s", host->upstream, drains ? "drained" : "enabled");
+    weir_upstreams_set_state(upstreams, id, drains ? WEIR_UPSTREAM_DRAIN : WEIR_UPSTREAM_ENABLED);
+    if (drains)
+        sim_after(host->world->sim, event, random_scaled(&host->world->sim->random, SIM_MS, 20 * SIM_SECOND));
+}
+
 static void add_hosts(struct world *world)
 {
     for (uint32_t n = 0; n < world->snapshot->upstream_count; n++) {
@@ -156,6 +168,9 @@ static void add_hosts(struct world *world)
         host->listener->owner = host;
         host->listener->answer = host_answers;
         host->listener->changed = host_accepts;
+        host->drain.run = drain_upstream;
+        if (host->drain_ns != 0)
+            sim_at(world->sim, &host->drain, host->drain_ns);
     }
 }
 

@@ -38,6 +38,8 @@ struct host {
     uint32_t upstream;
     struct net_listener *listener;
     struct mood mood;
+    struct sim_event drain; /* an operator drains it, or lets it serve again */
+    uint64_t drain_ns;      /* 0: never */
 };
 
 /* The balancer dialled an upstream for a client. */
