@@ -232,6 +232,12 @@ void stream(struct end *end, uint64_t bytes)
     stream_on(end);
 }
 
+void stream_some(struct end *end, uint32_t bytes, enum weir_send_mode mode)
+{
+    assert_true(bytes <= CHUNK_BYTES);
+    weir_send(&end->socket, pattern + end->bytes_out % PATTERN_BYTES, bytes, mode);
+}
+
 void send_text(struct end *end, const char *text, enum weir_send_mode mode)
 {
     weir_send(&end->socket, text, (uint32_t)strlen(text), mode);
@@ -241,7 +247,7 @@ static uint64_t fill_for_now(struct end *end)
 {
     uint64_t before = end->bytes_out, sends = end->sends;
     do {
-        weir_send(&end->socket, pattern + end->bytes_out % PATTERN_BYTES, CHUNK_BYTES, WEIR_SEND_NOW);
+        stream_some(end, CHUNK_BYTES, WEIR_SEND_NOW);
         run_until(end->world, &end->sends, ++sends);
     } while (end->send_status > 0);
     assert_int_equal(end->send_status, WEIR_EAGAIN);

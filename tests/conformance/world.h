@@ -82,8 +82,10 @@ void close_pair(struct end *client, struct end *server);
 void give_back_one(struct end *end);
 void give_back_all(struct end *end);
 
-/* Sends the next `bytes` of the stream, whose every position is known: the other end checks what it gets. */
+/* Sends the next `bytes` of the stream, whose every position is known: the other end checks what it gets. The second
+ * one sends once, up to so many. */
 void stream(struct end *end, uint64_t bytes);
+void stream_some(struct end *end, uint32_t bytes, enum weir_send_mode mode);
 void send_text(struct end *end, const char *text, enum weir_send_mode mode);
 
 /* Sends until the kernel takes no more. Returns how many bytes that were; they are of the stream. */
