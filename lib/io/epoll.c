@@ -363,7 +363,6 @@ static void progress(struct weir_socket *socket)
 
 static void epoll_accept(struct weir_acceptor *acceptor)
 {
-    acceptor->state |= READABLE;
     make_acceptor_ready(acceptor);
 }
 

@@ -72,6 +72,7 @@ static void received(struct weir_socket *socket, int status, struct weir_loan *l
     struct end *end = socket->owner;
     if (status > 0) {
         assert_int_equal(loan->size, status);
+        assert_false(end->quits);
         note(end, 'R');
         take_loan(end, loan);
     } else {
