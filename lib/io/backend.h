@@ -68,9 +68,9 @@ struct weir_loop {
 };
 
 /* Reports of a backend, from its turn() only. Each calls the user's completion, which may submit, stop and close at
- * will: look at the socket anew afterwards. io_lent() sets the loan's owner and counts it on the socket.
- * io_socket_closed() asserts that nothing is in flight; the backend has set `owner` to NULL in what the socket still
- * has lent, since its memory may be gone after this call. */
+ * will: look at the socket anew afterwards. io_lent() sets the loan's owner and counts it on the socket; for a closing
+ * one it gives the loan back at once. io_socket_closed() asserts that nothing is in flight; the backend has set `owner`
+ * to NULL in what the socket still has lent, since its memory may be gone after this call. */
 void io_connected(struct weir_socket *socket, int status);
 void io_lent(struct weir_socket *socket, struct weir_loan *loan); /* bytes; receiving goes on */
 void io_recv_ended(struct weir_socket *socket, int status);       /* <= 0 */

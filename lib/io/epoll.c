@@ -170,10 +170,18 @@ static void epoll_shutdown(struct weir_socket *socket)
 
 /* Receiving */
 
+/* A send that failed has taken the error out of the socket: a receive would find a clean end in its place. The send's
+ * result is told first. */
+static bool hides_an_error(const struct weir_socket *socket)
+{
+    return (socket->in_flight & IO_SEND) != 0 && (socket->state & DONE) != 0 && socket->result < 0 &&
+           socket->result != WEIR_EAGAIN;
+}
+
 static bool may_receive(const struct weir_socket *socket)
 {
     return (socket->in_flight & IO_RECV) != 0 && !socket->closing && socket->loans < IO_SOCKET_LOANS &&
-           (socket->state & (READABLE | RECV_STOPPED)) == READABLE;
+           (socket->state & (READABLE | RECV_STOPPED)) == READABLE && !hides_an_error(socket);
 }
 
 static void epoll_recv(struct weir_socket *socket)
@@ -355,7 +363,6 @@ static void progress(struct weir_socket *socket)
 
 static void epoll_accept(struct weir_acceptor *acceptor)
 {
-    acceptor->state |= READABLE;
     make_acceptor_ready(acceptor);
 }
 

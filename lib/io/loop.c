@@ -195,7 +195,9 @@ uint64_t weir_loop_busy_ns(const struct weir_loop *loop)
 {
     clockid_t clock = atomic_load(&loop->cpu_clock);
     uint64_t busy = atomic_load(&loop->busy_ns);
-    return clock != 0 ? busy + cpu_ns(clock) : busy;
+    if (clock != 0)
+        busy += cpu_ns(clock);
+    return busy <= INT64_MAX ? busy : 0; /* between the two steps of starting it would be below zero */
 }
 
 void weir_timer_set(struct weir_loop *loop, struct weir_timer *timer, uint64_t deadline_ns)

@@ -153,16 +153,9 @@ void weir_fd_discard(struct weir_loop *loop, int fd)
 
 static void tell(struct weir_socket *socket, void (*completion)(struct weir_socket *socket, int status), int status)
 {
-    if (completion != NULL || !socket->closing)
+    assert(completion != NULL || socket->closing);
+    if (completion != NULL)
         completion(socket, status);
-}
-
-static void tell_received(struct weir_socket *socket, int status, struct weir_loan *loan)
-{
-    if (socket->events->received != NULL || !socket->closing)
-        socket->events->received(socket, status, loan);
-    else if (loan != NULL)
-        weir_loan_return(socket->loop, loan);
 }
 
 void io_connected(struct weir_socket *socket, int status)
@@ -177,14 +170,19 @@ void io_lent(struct weir_socket *socket, struct weir_loan *loan)
     assert((socket->in_flight & IO_RECV) != 0 && loan->size > 0);
     loan->owner = socket;
     socket->loans++;
-    tell_received(socket, (int)loan->size, loan);
+    if (socket->closing)
+        weir_loan_return(socket->loop, loan);
+    else
+        socket->events->received(socket, (int)loan->size, loan);
 }
 
 void io_recv_ended(struct weir_socket *socket, int status)
 {
     assert(status <= 0);
     finish(socket, IO_RECV);
-    tell_received(socket, status, NULL);
+    assert(socket->events->received != NULL || socket->closing);
+    if (socket->events->received != NULL)
+        socket->events->received(socket, status, NULL);
 }
 
 void io_sent(struct weir_socket *socket, int status)

@@ -231,7 +231,7 @@ static void recv_completed(struct weir_socket *socket, int result, uint32_t flag
 {
     struct uring_loop *self = loop_of(socket->loop);
     struct weir_loan *loan = take_buffer(self, flags);
-    if (result > 0 && !socket->closing)
+    if (result > 0)
         lend(socket, loan, result);
     else if (loan != NULL)
         give_buffer(self, loan);

@@ -252,7 +252,8 @@ static enum log_style style_of(enum log_format format)
     bool terminal = isatty(STDOUT_FILENO) == 1;
     if (format == LOG_FORMAT_JSON || (format == LOG_FORMAT_AUTO && !terminal))
         return LOG_STYLE_JSON;
-    return terminal ? LOG_STYLE_COLOUR : LOG_STYLE_TEXT;
+    const char *no_colour = getenv("NO_COLOR"); /* of no-color.org */
+    return terminal && (no_colour == NULL || no_colour[0] == '\0') ? LOG_STYLE_COLOUR : LOG_STYLE_TEXT;
 }
 
 void log_write(enum log_level level, const char *msg, const struct log_field *fields, size_t count)

@@ -73,7 +73,7 @@ int admin_socket_open(const char *path, struct admin_socket *ret_socket)
     const char *hint = NULL;
     if (strlen(path) >= sizeof address.sun_path)
         return fail(path, WEIR_EINVAL, "a socket's path has at most 107 bytes");
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = unix_socket();
     int err = fd < 0 ? -errno : bind_or_replace(fd, &address, &hint);
     bool bound = err == 0;

@@ -2,48 +2,32 @@
 #include "buffer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "../base/text.h"
 
 #define FIRST_BYTES (16u << 10)
 
-/* Room for `size` more bytes, or NULL. */
-static char *reserve(struct buffer *buffer, size_t size)
+char *buffer_grow(struct buffer *buffer, size_t size)
 {
     if (buffer->failed)
         return NULL;
-    if (buffer->capacity - buffer->size < size) {
-        size_t capacity = buffer->capacity == 0 ? FIRST_BYTES : buffer->capacity;
-        while (capacity - buffer->size < size)
-            capacity *= 2;
-        char *data = realloc(buffer->data, capacity);
-        buffer->failed = data == NULL;
-        if (buffer->failed)
-            return NULL;
-        buffer->data = data;
-        buffer->capacity = capacity;
+    size_t capacity = buffer->capacity == 0 ? FIRST_BYTES : buffer->capacity;
+    while (capacity - buffer->size < size)
+        capacity *= 2;
+    char *data = realloc(buffer->data, capacity);
+    if (data == NULL) {
+        buffer->failed = true;
+        buffer->capacity = buffer->size; /* nothing smaller gets in behind the gap */
+        return NULL;
     }
+    buffer->data = data;
+    buffer->capacity = capacity;
     return buffer->data + buffer->size;
-}
-
-void buffer_put(struct buffer *buffer, const char *data, size_t size)
-{
-    char *at = reserve(buffer, size);
-    if (at == NULL)
-        return;
-    memcpy(at, data, size);
-    buffer->size += size;
-}
-
-void buffer_text(struct buffer *buffer, const char *text)
-{
-    buffer_put(buffer, text, strlen(text));
 }
 
 void buffer_unsigned(struct buffer *buffer, uint64_t number)
 {
-    char *at = reserve(buffer, TEXT_UNSIGNED_MAX);
+    char *at = buffer_reserve(buffer, TEXT_UNSIGNED_MAX);
     if (at != NULL)
         buffer->size = (size_t)(text_put_unsigned(at, number) - buffer->data);
 }
@@ -53,7 +37,7 @@ void buffer_seconds(struct buffer *buffer, uint64_t nanoseconds, unsigned decima
     uint64_t fraction = nanoseconds % 1000000000;
     for (unsigned n = decimals; n < 9; n++)
         fraction /= 10;
-    char *at = reserve(buffer, TEXT_UNSIGNED_MAX + 1 + 9);
+    char *at = buffer_reserve(buffer, TEXT_UNSIGNED_MAX + 1 + 9);
     if (at == NULL)
         return;
     at = text_put_unsigned(at, nanoseconds / 1000000000);

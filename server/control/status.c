@@ -104,10 +104,10 @@ json_t *status_json(const struct balancer *balancer)
 {
     const struct snapshot *snapshot = balancer_snapshot(balancer);
     const struct state *state = balancer_state(balancer);
+    uint64_t uptime_ms = balancer_uptime_ns(balancer) / 1000000;
     return json_pack("{s:s, s:f, s:I, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "version", WEIR_VERSION, "uptime",
-                     (double)(balancer_uptime_ns(balancer) / 1000000) / 1000, "workers",
-                     (json_int_t)balancer_workers(balancer), "io", balancer_backend_name(balancer), "draining",
-                     (int)balancer_draining(balancer), "max_connections",
+                     (double)uptime_ms / 1000, "workers", (json_int_t)balancer_workers(balancer), "io",
+                     balancer_backend_name(balancer), "draining", (int)balancer_draining(balancer), "max_connections",
                      (json_int_t)balancer_max_connections(balancer), "listeners", listeners_json(balancer, snapshot),
                      "pools", pools_json(snapshot), "upstreams", upstreams_json(snapshot, state->upstreams), "clients",
                      clients_json(snapshot, state->limiter));

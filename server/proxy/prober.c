@@ -53,17 +53,19 @@ static uint64_t spread(const struct probe *probe, uint64_t range_ns)
     return range_ns == 0 ? 0 : (mix ^ mix >> 31) % range_ns;
 }
 
-/* When to look next: after the interval, a tenth more or less; without checks, when an ejection is over. */
+/* When to look next: after the interval, a tenth more or less; without checks, when an ejection is over. One that is
+ * over already could not be looked at for want of descriptors or memory. */
 static void plan(struct probe *probe)
 {
     const struct health_settings *settings = settings_of(probe);
     uint64_t ejected_until_ns = health_ejected_until(probe->health);
-    uint64_t interval_ns =
-        settings->interval_ns - settings->interval_ns / 10 + spread(probe, settings->interval_ns / 5);
-    if (settings->check == HEALTH_CHECK_CONNECT)
-        weir_timer_set(probe->prober->worker->loop, &probe->timer, now_of(probe) + interval_ns);
-    else if (ejected_until_ns != 0)
-        weir_timer_set(probe->prober->worker->loop, &probe->timer, ejected_until_ns);
+    uint64_t next_ns =
+        now_of(probe) + settings->interval_ns - settings->interval_ns / 10 + spread(probe, settings->interval_ns / 5);
+    if (settings->check == HEALTH_CHECK_NONE && ejected_until_ns == 0)
+        return;
+    if (settings->check == HEALTH_CHECK_NONE && ejected_until_ns > now_of(probe))
+        next_ns = ejected_until_ns;
+    weir_timer_set(probe->prober->worker->loop, &probe->timer, next_ns);
 }
 
 static void judge(struct probe *probe, int status)

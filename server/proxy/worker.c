@@ -51,7 +51,7 @@ static void accept_all(struct worker *worker)
         struct acceptor *acceptor = &worker->acceptors[n];
         if (room(worker) > 0)
             take_parked(acceptor);
-        if (worker->draining || acceptor->accepting || acceptor->parked_fd >= 0)
+        if (worker->draining || acceptor->accepting)
             continue;
         if (room(worker) == 0) {
             look_again(worker);
@@ -93,19 +93,25 @@ static bool pace_is_wrong(const struct acceptor *acceptor)
     return acceptor->socket.one_by_one ? left > 2 * PLENTY_OF_ROOM : left < PLENTY_OF_ROOM;
 }
 
+/* Connections that were taken before the acceptor closed may still come while the worker drains and stops. */
+static void took(struct acceptor *acceptor, int fd)
+{
+    struct worker *worker = acceptor->worker;
+    if (worker->stopping)
+        weir_fd_discard(worker->loop, fd);
+    else if (room(worker) == 0 && !worker->draining && acceptor->parked_fd < 0)
+        acceptor->parked_fd = fd;
+    else
+        conn_accept(acceptor, fd);
+}
+
 static void accepted(struct weir_acceptor *socket, int status, int fd)
 {
     struct acceptor *acceptor = (struct acceptor *)((char *)socket - offsetof(struct acceptor, socket));
     struct worker *worker = acceptor->worker;
     acceptor->accepting = status == 0;
-    if (status == 0 && worker->draining) { /* it came before the drain */
-        conn_accept(acceptor, fd);
-        return;
-    }
-    if (status == 0 && room(worker) == 0 && acceptor->parked_fd < 0)
-        acceptor->parked_fd = fd;
-    else if (status == 0)
-        conn_accept(acceptor, fd);
+    if (status == 0)
+        took(acceptor, fd);
     else if (status == WEIR_ECANCELED)
         accept_all(worker);
     else

@@ -107,8 +107,8 @@ static void many_connections_arrive_at_once(void **state)
     assert_int_equal(world.accepted, CONNECTIONS);
     assert_int_equal(world.surplus, 0);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
-        weir_close(&clients[i].socket, WEIR_CLOSE_NORMAL);
-        weir_close(&servers[i].socket, WEIR_CLOSE_NORMAL);
+        quit(&clients[i], WEIR_CLOSE_NORMAL);
+        quit(&servers[i], WEIR_CLOSE_NORMAL);
     }
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         run_until(&world, &clients[i].closes, 1);

@@ -33,6 +33,52 @@ static void a_lent_buffer_stays_good_until_it_is_given_back(void **state)
     world_close(&world);
 }
 
+/* Whoever frees a connection may still hold its loans. */
+static void a_loan_outlives_its_sockets_memory(void **state)
+{
+    (void)state;
+    struct world world;
+    struct end client, server, gone;
+    world_open(&world, NULL);
+    pair_up(&world, &client, &server);
+    server.keeps = true;
+    weir_recv(&server.socket);
+    send_text(&client, "remember me", WEIR_SEND_WAIT);
+    run_until(&world, &server.kept_count, 1);
+    close_end(&server, WEIR_CLOSE_NORMAL);
+    struct weir_loan *kept = server.kept;
+    memset(&server, 0xa5, sizeof server);
+    memset(&gone, 0xa5, sizeof gone);
+    weir_loan_return(world.loop, kept);
+    run_for(&world, 1 * MS);
+    assert_memory_equal(&server, &gone, sizeof gone);
+    close_end(&client, WEIR_CLOSE_NORMAL);
+    world_close(&world);
+}
+
+static void leave_at_once(struct end *end)
+{
+    if (!end->quits)
+        quit(end, WEIR_CLOSE_NORMAL);
+}
+
+static void nothing_is_lent_after_closing(void **state)
+{
+    (void)state;
+    struct world world;
+    struct end client, server;
+    world_open(&world, &small_pool);
+    pair_up(&world, &client, &server);
+    uint64_t filled = fill_up(&client);
+    assert_true(filled > small_pool.buffer_bytes);
+    server.on_received = leave_at_once;
+    weir_recv(&server.socket);
+    run_until(&world, &server.closes, 1);
+    assert_string_equal(server.log, "RrX");
+    close_end(&client, WEIR_CLOSE_NORMAL);
+    world_close(&world);
+}
+
 static void a_socket_that_keeps_its_loans_gets_no_more(void **state)
 {
     (void)state;
@@ -224,6 +270,8 @@ int conformance_buffers(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lent_buffer_stays_good_until_it_is_given_back),
+        cmocka_unit_test(a_loan_outlives_its_sockets_memory),
+        cmocka_unit_test(nothing_is_lent_after_closing),
         cmocka_unit_test(a_socket_that_keeps_its_loans_gets_no_more),
         cmocka_unit_test(a_bounded_socket_can_be_stopped_and_closed),
         cmocka_unit_test(an_empty_pool_serves_everybody_in_turn),

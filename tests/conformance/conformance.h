@@ -35,6 +35,7 @@ int conformance_ends(void);
 int conformance_buffers(void);
 int conformance_accept(void);
 int conformance_time(void);
+int conformance_chaos(void);
 int conformance_kernel(void); /* real ones only */
 
 #endif

@@ -103,7 +103,7 @@ static void a_loop_may_run_in_another_thread_than_its_makers(void **state)
     runner.world.loop = conformance_backend->loop_new(NULL);
     runner.stop.deliver = stop_loop;
     end_init(&client, &runner.world);
-    weir_close(&client.socket, WEIR_CLOSE_NORMAL);
+    quit(&client, WEIR_CLOSE_NORMAL);
     assert_int_equal(pthread_create(&thread, NULL, run_loop, &runner), 0);
     while (weir_loop_busy_ns(runner.world.loop) == 0)
         sched_yield();
@@ -151,7 +151,7 @@ static void waiting_costs_no_processor_time(void **state)
 
 /* Descriptors */
 
-static struct rlimit limit_descriptors(unsigned more)
+static struct rlimit limit_descriptors(void)
 {
     struct rlimit before, now;
     int next = dup(0);
@@ -159,7 +159,7 @@ static struct rlimit limit_descriptors(unsigned more)
     close(next);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     now = before;
-    now.rlim_cur = (rlim_t)next + more;
+    now.rlim_cur = (rlim_t)next;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
     return before;
 }
@@ -177,7 +177,7 @@ static void without_descriptors_accepting_ends_and_can_start_again(void **state)
     expect_end(&server);
     weir_connect(&client.socket, &world.address, 0);
     run_until(&world, &client.connects, 1);
-    struct rlimit before = limit_descriptors(0);
+    struct rlimit before = limit_descriptors();
     for (unsigned i = 2; i < 5; i++) {
         weir_accept(&world.acceptor);
         run_until(&world, &world.accept_ends, i);
@@ -197,7 +197,7 @@ static void without_descriptors_a_connect_completes_with_that(void **state)
     struct end client, closing, server;
     world_open(&world, NULL);
     run_for(&world, 2 * MS); /* let the acceptor wait for a connection */
-    struct rlimit before = limit_descriptors(0);
+    struct rlimit before = limit_descriptors();
     end_init(&client, &world);
     weir_connect(&client.socket, &world.address, 0);
     assert_int_equal(client.connects, 0);
@@ -264,7 +264,7 @@ static void thousands_of_operations_are_in_flight(void **state)
         assert_false(ends[i].wrong_bytes);
     }
     for (unsigned i = 0; i < 2 * pairs; i++)
-        weir_close(&ends[i].socket, i % 2 == 0 ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET);
+        quit(&ends[i], i % 2 == 0 ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET);
     for (unsigned i = 0; i < 2 * pairs; i++) {
         run_until(&world, &ends[i].closes, 1);
         assert_int_equal(ends[i].recv_ends, 1);

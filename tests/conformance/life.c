@@ -27,7 +27,7 @@ static void operations_complete_later_than_they_are_submitted(void **state)
     weir_recv_stop(&server.socket);
     assert_int_equal(server.recv_ends, 0);
     run_until(&world, &server.recv_ends, 1);
-    weir_close(&client.socket, WEIR_CLOSE_NORMAL);
+    quit(&client, WEIR_CLOSE_NORMAL);
     assert_int_equal(client.closes, 0);
     run_until(&world, &client.closes, 1);
     close_end(&server, WEIR_CLOSE_NORMAL);
@@ -45,7 +45,7 @@ static void both_ends_know_each_others_address(void **state)
     world_open(&world, NULL);
     end_init(&client, &world);
     assert_int_equal(weir_socket_peer(&client.socket, &a), WEIR_EIO);
-    weir_close(&client.socket, WEIR_CLOSE_NORMAL);
+    quit(&client, WEIR_CLOSE_NORMAL);
     run_until(&world, &client.closes, 1);
     pair_up(&world, &client, &server);
     assert_int_equal(weir_socket_peer(&client.socket, &a), 0);
@@ -102,7 +102,7 @@ static void closing_right_after_connect_completes_both(void **state)
     world_open(&world, NULL);
     end_init(&client, &world);
     weir_connect(&client.socket, &world.address, 0);
-    weir_close(&client.socket, WEIR_CLOSE_RESET);
+    quit(&client, WEIR_CLOSE_RESET);
     run_until(&world, &client.closes, 1);
     assert_string_equal(client.log, "CX");
     assert_true(client.connect_status == 0 || client.connect_status == WEIR_ECANCELED);
@@ -117,7 +117,7 @@ static void a_socket_without_descriptor_closes_too(void **state)
     struct end end;
     world_open(&world, NULL);
     end_init(&end, &world);
-    weir_close(&end.socket, WEIR_CLOSE_RESET);
+    quit(&end, WEIR_CLOSE_RESET);
     assert_int_equal(end.closes, 0);
     run_until(&world, &end.closes, 1);
     assert_string_equal(end.log, "X");
@@ -193,7 +193,7 @@ static void free_end(struct end *end)
 static void close_once(struct end *end)
 {
     if (end->recv_ends > 0)
-        weir_close(&end->socket, WEIR_CLOSE_NORMAL);
+        quit(end, WEIR_CLOSE_NORMAL);
 }
 
 static struct end *new_end(struct world *world, uint64_t *freed)

@@ -72,6 +72,7 @@ static void received(struct weir_socket *socket, int status, struct weir_loan *l
     struct end *end = socket->owner;
     if (status > 0) {
         assert_int_equal(loan->size, status);
+        assert_false(end->quits);
         note(end, 'R');
         take_loan(end, loan);
     } else {
@@ -109,11 +110,11 @@ static void sent(struct weir_socket *socket, int status)
     end->send_status = status;
     end->bytes_out += status > 0 ? (uint64_t)status : 0;
     note(end, 'S');
-    if (status > 0 && end->stream_left > 0) {
+    if (status > 0 && end->stream_left > 0 && !end->quits) {
         end->stream_left -= (uint64_t)status;
         stream_on(end);
     }
-    if (end->echoes && status > 0)
+    if (end->echoes && status > 0 && !end->quits)
         echoed(end, (uint32_t)status);
     if (end->on_sent != NULL)
         end->on_sent(end);
@@ -189,9 +190,15 @@ void pair_up(struct world *world, struct end *client, struct end *server)
     client->log[0] = '\0';
 }
 
+void quit(struct end *end, enum weir_close_mode mode)
+{
+    end->quits = true;
+    weir_close(&end->socket, mode);
+}
+
 void close_end(struct end *end, enum weir_close_mode mode)
 {
-    weir_close(&end->socket, mode);
+    quit(end, mode);
     run_until(end->world, &end->closes, 1);
 }
 
@@ -226,20 +233,37 @@ void stream(struct end *end, uint64_t bytes)
     stream_on(end);
 }
 
+void stream_some(struct end *end, uint32_t bytes, enum weir_send_mode mode)
+{
+    assert_true(bytes <= CHUNK_BYTES);
+    weir_send(&end->socket, pattern + end->bytes_out % PATTERN_BYTES, bytes, mode);
+}
+
 void send_text(struct end *end, const char *text, enum weir_send_mode mode)
 {
     weir_send(&end->socket, text, (uint32_t)strlen(text), mode);
 }
 
-uint64_t fill_up(struct end *end)
+static uint64_t fill_for_now(struct end *end)
 {
     uint64_t before = end->bytes_out, sends = end->sends;
     do {
-        weir_send(&end->socket, pattern + end->bytes_out % PATTERN_BYTES, CHUNK_BYTES, WEIR_SEND_NOW);
+        stream_some(end, CHUNK_BYTES, WEIR_SEND_NOW);
         run_until(end->world, &end->sends, ++sends);
     } while (end->send_status > 0);
     assert_int_equal(end->send_status, WEIR_EAGAIN);
     return end->bytes_out - before;
+}
+
+/* What is on its way may make room again. */
+uint64_t fill_up(struct end *end)
+{
+    uint64_t filled = 0, more;
+    while ((more = fill_for_now(end)) > 0) {
+        filled += more;
+        run_for(end->world, 2 * MS);
+    }
+    return filled;
 }
 
 /* The world */

@@ -46,6 +46,7 @@ struct end {
     uint64_t connects, receipts, recv_ends, sends, half_closes, resets, watch_ends, closes;
     int connect_status, recv_status, send_status, watch_status;
     uint64_t bytes_in, bytes_out;
+    bool quits;                          /* is closing: submits nothing more */
     bool wrong_bytes;                    /* what came was not the stream */
     bool keeps;                          /* loans are kept in `kept` rather than returned at once */
     bool echoes;                         /* sends back what comes; keeps it until then */
@@ -74,14 +75,17 @@ void counted(struct world *world);
 void end_init(struct end *end, struct world *world);
 void expect_end(struct end *end); /* it gets the next connection accepted */
 void pair_up(struct world *world, struct end *client, struct end *server);
+void quit(struct end *end, enum weir_close_mode mode);
 void close_end(struct end *end, enum weir_close_mode mode); /* and waits for `closed` */
 void close_pair(struct end *client, struct end *server);
 
 void give_back_one(struct end *end);
 void give_back_all(struct end *end);
 
-/* Sends the next `bytes` of the stream, whose every position is known: the other end checks what it gets. */
+/* Sends the next `bytes` of the stream, whose every position is known: the other end checks what it gets. The second
+ * one sends once, up to so many. */
 void stream(struct end *end, uint64_t bytes);
+void stream_some(struct end *end, uint32_t bytes, enum weir_send_mode mode);
 void send_text(struct end *end, const char *text, enum weir_send_mode mode);
 
 /* Sends until the kernel takes no more. Returns how many bytes that were; they are of the stream. */

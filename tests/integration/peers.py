@@ -2,9 +2,11 @@
 """The two ends that a balancer stands between: scripted upstreams, and what clients do with sockets."""
 
 import collections
+import errno
 import fcntl
 import functools
 import hashlib
+import os
 import queue
 import select
 import socket
@@ -107,9 +109,7 @@ def end_of(sock):
 
 def hears_end(sock, timeout=1.0):
     """Waits until the socket knows of its peer's end or reset, even with data unread. True if in time."""
-    poll = select.poll()
-    poll.register(sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
-    return bool(poll.poll(timeout * 1000))
+    return wait_for(sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR, timeout)
 
 
 def eventually(condition, timeout=DEADLINE, what=None, step=0.01):
@@ -125,9 +125,38 @@ def eventually(condition, timeout=DEADLINE, what=None, step=0.01):
 
 
 def connect(port, host=LOOPBACK, source=None, timeout=DEADLINE):
-    sock = socket.create_connection((host, port), timeout=timeout, source_address=source and (source, 0))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    """A connected socket. A reset that comes at once is told by its first use, like one that comes later."""
+    sock = socket.socket()
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source is not None:
+            sock.bind((source, 0))
+        sock.setblocking(False)
+        error = sock.connect_ex((host, port))
+        if error == errno.EINPROGRESS:
+            error = 0 if wait_for(sock, select.POLLOUT, timeout) else errno.ETIMEDOUT
+        if error == 0 and not was_connected(sock):
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error != 0:
+            raise OSError(error, os.strerror(error))
+        sock.settimeout(timeout)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+def was_connected(sock):
+    """Whether a handshake has taken place, whatever became of the connection: a round trip was measured."""
+    tcp_info_rtt = 68
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return struct.unpack_from("I", info, tcp_info_rtt)[0] > 0
+
+
+def wait_for(sock, events, timeout):
+    poll = select.poll()
+    poll.register(sock, events)
+    return bool(poll.poll(timeout * 1000))
 
 
 def free_port(host=LOOPBACK):
@@ -319,6 +348,15 @@ def wait_until_sent(sock):
 def unsent(sock):
     siocoutq = 0x5411
     return struct.unpack("i", fcntl.ioctl(sock, siocoutq, b"\0" * 4))[0]
+
+
+def is_served(sock):
+    """Whether the echo answers this client, and nobody cuts it."""
+    try:
+        sock.sendall(b"x")
+        return sock.recv(1) == b"x"
+    except ConnectionError:
+        return False
 
 
 def take_and_break(sock, _upstream):

@@ -32,7 +32,7 @@ SANITIZER_OPTIONS = {
     "TSAN_OPTIONS": "second_deadlock_stack=1",
 }
 VALGRIND_COMMAND = ("valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite",
-                    "--error-exitcode=99")
+                    "--error-exitcode=99", "--log-file={directory}/valgrind")  # it warns of system calls that are new to it
 
 
 def amount(normal, full=None, slow=None):

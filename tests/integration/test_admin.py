@@ -312,6 +312,7 @@ def test_strangers_that_fill_http_lock_nobody_out_of_the_socket(weir):
     for _ in range(5):
         assert ask(over_socket, "/metrics")[0].status == 200
     weir.ask()
+    weir.assert_idle()
     for sock in idle:
         sock.close()
     assert ask(over_http, "/metrics")[0].status == 200

@@ -202,13 +202,14 @@ def test_nothing_is_left(kind, number):
 
 
 def test_a_reader_that_leaves_ends_it(kind):
-    with demo(*kind) as shown:
-        folder = shown.folder
-        shown.process.send_signal(signal.SIGSTOP)
-        os.close(os.dup(shown.process.stdout.fileno()))
-        shown.process.send_signal(signal.SIGCONT)
-        shown.end()
-        assert not os.path.exists(folder)
+    command = [str(settings.BINARY), "demo", *kind, "--interval", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while not (line := process.stdout.readline()).startswith("  configuration"):
+            assert line
+        folder = os.path.dirname(line.split()[1])
+        process.stdout.close()
+        assert process.wait(DEADLINE) == 0
+    assert not os.path.exists(folder)
 
 
 def test_the_sizes_can_be_chosen(kind):

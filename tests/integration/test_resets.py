@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resets and time: R1-R4, R6, R8. (R5 is about handshakes, which a plain client has none of.)"""
 
+import random
 import time
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 import netns
 import settings
 from peers import (
-    Address, Hanger, Upstream, assert_prefix, echo, half_close, hears_end, mute, receive, reset, resetter, send_data)
+    Address, Hanger, Upstream, assert_prefix, echo, half_close, hears_end, mute, receive, reset, resetter, send_data,
+    source)
 from settings import amount
 
 MIB = 1 << 20
@@ -36,6 +38,17 @@ def test_upstream_knows_within_a_second_that_the_client_has_reset(balancer, read
         reset(client)
         assert web.result() - before < SECOND
         weir.wait_closed(reason="client_reset")
+
+
+def test_client_resets_in_a_download(balancer):
+    """R1, again and again: the upstream's sending fails by a reset; a broken pipe would mean an end before it."""
+    with Upstream(source(ENDLESS)) as web, balancer(web) as weir:
+        for count in range(1, amount(100, full=1000, slow=20) + 1):
+            client = weir.connect()
+            receive(client, random.randrange(1, MIB))
+            reset(client)
+            assert isinstance(web.result(), ConnectionResetError)
+            weir.wait_closed(count, reason="client_reset")
 
 
 def test_upstream_knows_of_a_reset_in_an_upload(balancer):

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upstream failures at every stage: P1-P5, P7, and what follows for the balance (H2, H10, H11)."""
 
+import random
 import subprocess
 import sys
 import time
+
+import pytest
 
 import netns
 import settings
 from peers import (
     Address, Refuser, Upstream, assert_prefix, assert_whole, echo, half_close, in_threads, receive, receive_exactly,
     reset, resetter, send_data, sink, take_and_break)
+from settings import amount
 
 MIB = 1 << 20
 
@@ -92,6 +96,21 @@ def test_upstream_dies_in_an_upload(balancer):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_upstream_resets_in_an_upload(balancer):
+    """P5: the client's sending fails by a reset; a broken pipe would mean that an end had come before it."""
+
+    def serve(sock, _upstream):
+        receive(sock, random.randrange(1, MIB))
+        reset(sock)
+
+    with Upstream(serve) as web, balancer(web) as weir:
+        for count in range(1, amount(100, full=1000, slow=20) + 1):
+            with pytest.raises(ConnectionResetError):
+                send_data(weir.connect(), 1 << 40)
+            weir.wait_closed(count, reason="upstream_reset")
+            weir.close_clients()
 
 
 def test_upstream_resets_in_a_download(balancer):

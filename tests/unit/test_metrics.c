@@ -264,7 +264,7 @@ static void ten_thousand_upstreams_and_clients_are_written_at_once(void **state)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
     double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     print_message("%zu bytes in %.1f ms\n", text.size, seconds * 1e3);
-    assert_true(text.size > 120000 * 40);
+    assert_true(text.size > 5000000);
     assert_true(seconds < 1.0); /* some milliseconds; a sanitizer on a busy machine takes longer */
     buffer_free(&text);
     metrics_free(&metrics);

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/errors.h>
+
+#include "../../lib/io/backend.h"
+#include "../../server/proxy/health.h"
+#include "memory.h"
+
+/* So many events without a byte moved mean that something goes round in circles. The most that is right: everybody
+ * waits for somebody patient, and three workers look twenty times a second whether there is room. */
+#define IDLE_STEPS_MAX 300000
+
+void world_fail(struct world *world, const char *format, ...)
+{
+    if (world->failed)
+        return;
+    world->failed = true;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(world->problem, sizeof world->problem, format, arguments);
+    va_end(arguments);
+}
+
+/* Clients */
+
+static void describe_end(const struct party *party, char *text, size_t size)
+{
+    snprintf(text, size, "sent %" PRIu64 ", got %" PRIu64 "%s%s%s%s%s", party->sent, party->received,
+             party->shut ? ", ended" : "", party->saw_end ? ", saw the end" : "",
+             party->saw_break ? ", saw a reset" : "", party->broke ? ", broke off" : "",
+             party->impatient ? " out of patience" : "");
+}
+
+static void client_over(struct party *party)
+{
+    struct life *life = party->owner;
+    char text[128];
+    describe_end(party, text, sizeof text);
+    SIM_TRACE(life->world->sim, "client %u leaves: %s", life->index, text);
+    life->world->parties--;
+    oracle_left(life);
+}
+
+static void client_arrives(struct sim_event *event)
+{
+    struct life *life = (struct life *)((char *)event - offsetof(struct life, arrival));
+    struct world *world = life->world;
+    struct party *party = &life->client;
+    const struct party_script *script = &party->script;
+    SIM_TRACE(world->sim,
+              "client %u comes to listener %u: will send %" PRIu64 " in pieces of %u after %" PRIu64 " came, manner %d",
+              life->index, life->listener, script->bytes, script->write_max, script->after_bytes, (int)script->manner);
+    party->sim = world->sim;
+    party->end = net_connect(world->net, &life->address, &world->snapshot->listeners[life->listener].address);
+    party->sends = ++world->next_stream;
+    party->over = client_over;
+    party->owner = life;
+    party_start(party);
+}
+
+static void add_clients(struct world *world)
+{
+    for (uint32_t n = 0; n < world->life_count; n++) {
+        struct life *life = &world->lives[n];
+        life->arrival.run = client_arrives;
+        sim_at(world->sim, &life->arrival, life->arrival.at_ns);
+        world->parties++;
+    }
+}
+
+/* Upstreams */
+
+static bool is_down(const struct host *host)
+{
+    uint64_t now_ns = host->world->sim->now_ns;
+    return now_ns >= host->mood.down_from_ns && now_ns < host->mood.down_until_ns;
+}
+
+static enum net_answer host_answers(struct net_listener *listener)
+{
+    const struct host *host = listener->owner;
+    struct random *random = &host->world->sim->random;
+    if (is_down(host) || random_chance(random, host->mood.refuses))
+        return NET_REFUSE;
+    if (random_chance(random, host->mood.drops))
+        return NET_DROP;
+    return random_chance(random, host->mood.unreachable) ? NET_UNREACHABLE : NET_ACCEPT;
+}
+
+static void upstream_over(struct party *party)
+{
+    struct host *host = party->owner;
+    char text[128];
+    describe_end(party, text, sizeof text);
+    SIM_TRACE(host->world->sim, "upstream %u leaves port %u: %s", host->upstream,
+              weir_address_port(&party->end->remote), text);
+    host->world->parties -= party->expects != 0;
+}
+
+/* Whom it serves shows only to the world: the dialling end bears the attempt's mark. A check bears none. */
+static void serve(struct host *host, struct net_end *end)
+{
+    struct world *world = host->world;
+    struct attempt *attempt = end->peer->tag;
+    struct party *party = sim_alloc(sizeof *party);
+    party->sim = world->sim;
+    party->end = end;
+    party->script = draw_script(world, &world->upstreams);
+    party->sends = ++world->next_stream;
+    party->over = upstream_over;
+    party->owner = host;
+    if (attempt != NULL) {
+        attempt->life->upstream = party;
+        party->expects = attempt->life->client.sends;
+        if (party->script.echo)
+            party->sends = party->expects;
+        attempt->life->client.expects = party->sends;
+    }
+    if (random_chance(&world->sim->random, host->mood.resets))
+        party->script.dies_after = 0;
+    SIM_TRACE(world->sim, "upstream %u serves port %u%s: %s %" PRIu64 " in pieces of %u, manner %d", host->upstream,
+              weir_address_port(&end->remote), attempt == NULL ? " (a check)" : "",
+              party->script.echo ? "echoes, not" : "will send", party->script.bytes, party->script.write_max,
+              (int)party->script.manner);
+    world->parties += party->expects != 0;
+    party_start(party);
+}
+
+static void host_accepts(struct net_listener *listener)
+{
+    struct host *host = listener->owner;
+    struct net_end *end;
+    while ((end = net_accept(listener)) != NULL) {
+        if (random_chance(&host->world->sim->random, host->mood.leaves))
+            net_close(end, false);
+        else
+            serve(host, end);
+    }
+}
+
+static void drain_upstream(struct sim_event *event)
+{
+    struct host *host = (struct host *)((char *)event - offsetof(struct host, drain));
+    struct weir_upstreams *upstreams = host->world->state.upstreams;
+    uint32_t id = host->world->snapshot->upstreams[host->upstream].id;
+    bool drains = weir_upstreams_state(upstreams, id) == WEIR_UPSTREAM_ENABLED;
+    SIM_TRACE(host->world->sim, "upstream %u is %s", host->upstream, drains ? "drained" : "enabled");
+    weir_upstreams_set_state(upstreams, id, drains ? WEIR_UPSTREAM_DRAIN : WEIR_UPSTREAM_ENABLED);
+    if (drains)
+        sim_after(host->world->sim, event, random_scaled(&host->world->sim->random, SIM_MS, 20 * SIM_SECOND));
+}
+
+static void add_hosts(struct world *world)
+{
+    for (uint32_t n = 0; n < world->snapshot->upstream_count; n++) {
+        struct host *host = &world->hosts[n];
+        host->world = world;
+        host->upstream = n;
+        host->listener = net_listen(world->net, &world->snapshot->upstreams[n].address);
+        host->listener->owner = host;
+        host->listener->answer = host_answers;
+        host->listener->changed = host_accepts;
+        host->drain.run = drain_upstream;
+        if (host->drain_ns != 0)
+            sim_at(world->sim, &host->drain, host->drain_ns);
+    }
+}
+
+/* The balancer */
+
+static struct life *life_of_port(struct world *world, uint16_t port)
+{
+    uint32_t index = (uint32_t)port - 10000;
+    return port >= 10000 && index < world->life_count ? &world->lives[index] : NULL;
+}
+
+struct life *world_life_of(struct world *world, const struct conn *conn)
+{
+    return life_of_port(world, weir_address_port(&conn->peer));
+}
+
+static struct conn *conn_of_upstream(struct world *world, const struct weir_socket *socket)
+{
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        for (struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
+            if (&conn->upstream == socket)
+                return conn;
+    return NULL;
+}
+
+static void dialled(struct weir_socket *socket, struct net_end *end, void *context)
+{
+    struct world *world = context;
+    struct conn *conn = conn_of_upstream(world, socket);
+    if (conn == NULL)
+        return;
+    struct life *life = world_life_of(world, conn);
+    assert(life != NULL && life->attempt_count < WEIR_TRIED_MAX);
+    struct attempt *attempt = &life->attempts[life->attempt_count++];
+    *attempt = (struct attempt){ .life = life, .end = end, .at_ns = world->sim->now_ns };
+    while (attempt->upstream < world->snapshot->upstream_count - 1 &&
+           !weir_address_equal(&world->snapshot->upstreams[attempt->upstream].address, &end->remote))
+        attempt->upstream++;
+    end->tag = attempt;
+    SIM_TRACE(world->sim, "weir dials upstream %u for client %u from port %u", attempt->upstream, life->index,
+              weir_address_port(&end->local));
+    oracle_dialled(world, conn, attempt);
+}
+
+static void turned(struct weir_loop *loop, void *context)
+{
+    struct world *world = context;
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        if (world->loops[n] == loop)
+            oracle_turned(world, &world->workers[n]);
+}
+
+/* Log lines: the balancer's own words for what happened. */
+
+static const char *value_of(const char *line, const char *key)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *found = strstr(line, quoted);
+    return found == NULL ? "" : found + strlen(quoted);
+}
+
+static enum close_reason reason_of(const char *line)
+{
+    const char *word = value_of(line, "reason");
+    for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASONS; reason++) {
+        const char *label = close_reason_label((enum close_reason)reason);
+        size_t size = strlen(label);
+        if (word[0] == '"' && strncmp(word + 1, label, size) == 0 && word[size + 1] == '"')
+            return (enum close_reason)reason;
+    }
+    return CLOSE_NONE;
+}
+
+static void logged(void *context, const char *text, size_t size)
+{
+    struct world *world = context;
+    char line[4096];
+    snprintf(line, sizeof line, "%.*s", (int)size, text);
+    /* Without the time stamp, which is the real clock's: a trace is always the same. */
+    const char *message = strstr(line, "\"msg\"");
+    SIM_TRACE(world->sim, "weir logs %s", message == NULL ? line : message);
+    if (strstr(line, "\"msg\":\"connection\"") == NULL)
+        return;
+    const char *port = strchr(value_of(line, "peer"), ':');
+    struct life *life = life_of_port(world, (uint16_t)(port == NULL ? 0 : strtoul(port + 1, NULL, 10)));
+    enum close_reason reason = reason_of(line);
+    if (life == NULL) {
+        world->unnamed++;
+        if (reason != CLOSE_CLIENT_RESET)
+            world_fail(world, "a log line without a client's address: %s", line);
+        return;
+    }
+    life->lines++;
+    life->reason = reason;
+    life->closed_ns = world->sim->now_ns;
+    life->bytes[WEIR_RELAY_CLIENT] = strtoull(value_of(line, "to_upstream_bytes"), NULL, 10);
+    life->bytes[WEIR_RELAY_UPSTREAM] = strtoull(value_of(line, "to_client_bytes"), NULL, 10);
+    oracle_closed(life);
+}
+
+/* Building */
+
+/* The listeners are open before anything can run short. */
+static int open_worker(struct world *world, uint32_t index)
+{
+    int fds[WORLD_LISTENERS];
+    uint32_t listeners = world->snapshot->listener_count;
+    struct net_weather weather = world->net->weather;
+    world->net->weather.descriptors = UINT32_MAX;
+    world->net->weather.descriptor_faults = 0;
+    for (uint32_t n = 0; n < listeners; n++)
+        fds[n] = sim_listen(world->net, &world->snapshot->listeners[n].address);
+    world->net->weather = weather;
+    world->loops[index] = sim_loop_new(world->net, &world->io);
+    struct worker *worker = &world->workers[index];
+    int err = worker_init(worker, &world->shared, world->loops[index], index, fds);
+    for (uint32_t n = 0; n < listeners; n++) {
+        if (err != 0)
+            net_descriptor_close(world->net, fds[n]);
+        else if (world->overflow_bytes != 0)
+            worker->acceptors[n].relay.overflow_bytes = world->overflow_bytes;
+    }
+    if (world->budget_bytes != 0)
+        worker->budget.limit = world->budget_bytes;
+    return err;
+}
+
+static int open_state(struct world *world)
+{
+    int err = weir_upstreams_new(WORLD_UPSTREAMS, &world->state.upstreams);
+    if (err == 0)
+        err = weir_limiter_new(world->strangers_max, random_next(&world->sim->random), &world->state.limiter);
+    if (err == 0)
+        err = snapshot_bind(world->snapshot, &world->state, world->snapshot->settings.workers);
+    return err != 0 ? err : health_new(world->snapshot);
+}
+
+static int open_balancer(struct world *world)
+{
+    int err = open_state(world);
+    world->shared = (struct shared){
+        .snapshot = world->snapshot,
+        .state = &world->state,
+        .workers = world->snapshot->settings.workers,
+        .max_connections = world->max_connections,
+    };
+    for (uint32_t n = 0; err == 0 && n < world->shared.workers; n++)
+        err = open_worker(world, n);
+    return err;
+}
+
+static void close_balancer(struct world *world)
+{
+    for (uint32_t n = 0; n < WORLD_WORKERS; n++) {
+        worker_free(&world->workers[n]);
+        weir_loop_free(&world->loops[n]);
+    }
+    health_free(world->snapshot);
+    snapshot_free(&world->snapshot);
+    state_free(&world->state);
+}
+
+/* Stopping */
+
+static struct worker *ordered(struct weir_message *message)
+{
+    return ((struct order *)((char *)message - offsetof(struct order, message)))->worker;
+}
+
+static void deliver_drain(struct weir_loop *loop, struct weir_message *message)
+{
+    (void)loop;
+    worker_drain(ordered(message));
+}
+
+static void deliver_stop(struct weir_loop *loop, struct weir_message *message)
+{
+    (void)loop;
+    worker_stop(ordered(message));
+}
+
+static void order_all(struct world *world, struct order *orders,
+                      void (*deliver)(struct weir_loop *loop, struct weir_message *message))
+{
+    for (uint32_t n = 0; n < world->shared.workers; n++) {
+        orders[n] = (struct order){ .message.deliver = deliver, .worker = &world->workers[n] };
+        weir_loop_post(world->loops[n], &orders[n].message);
+    }
+}
+
+static void drain_due(struct sim_event *event)
+{
+    struct world *world = (struct world *)((char *)event - offsetof(struct world, drain));
+    SIM_TRACE(world->sim, "weir drains");
+    world->draining = true;
+    order_all(world, world->drains, deliver_drain);
+}
+
+static void stop_due(struct sim_event *event)
+{
+    struct world *world = (struct world *)((char *)event - offsetof(struct world, stop));
+    if (world->stopping)
+        return;
+    SIM_TRACE(world->sim, "weir stops");
+    world->stopping = true;
+    order_all(world, world->stops, deliver_stop);
+}
+
+static void plan_stop(struct world *world)
+{
+    world->drain.run = drain_due;
+    world->stop.run = stop_due;
+    if (world->drain_ns == 0)
+        return;
+    sim_at(world->sim, &world->drain, world->drain_ns);
+    sim_at(world->sim, &world->stop, world->stop_ns);
+}
+
+/* Running */
+
+static bool is_quiet(const struct world *world)
+{
+    bool quiet = world->parties == 0;
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        quiet = quiet && world->workers[n].conns == NULL;
+    return quiet;
+}
+
+static bool has_stopped(const struct world *world)
+{
+    bool stopped = true;
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        stopped = stopped && sim_loop_stopped(world->loops[n]);
+    return stopped;
+}
+
+static void check_progress(struct world *world)
+{
+    if (world->moved != world->net->moved) {
+        world->moved = world->net->moved;
+        world->moved_steps = world->sim->steps;
+    }
+    if (world->sim->steps - world->moved_steps > IDLE_STEPS_MAX)
+        world_fail(world, "%d events without a byte: %u people, %u connections are left", IDLE_STEPS_MAX,
+                   world->parties, world->shared.open_connections);
+}
+
+static void run(struct world *world)
+{
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        worker_start(&world->workers[n]);
+    while (!world->failed && !(has_stopped(world) && is_quiet(world))) {
+        if (!world->stopping && is_quiet(world))
+            stop_due(&world->stop);
+        bool full = world->shared.open_connections >= world->max_connections;
+        if (!sim_step(world->sim))
+            world_fail(world, "nothing is left to happen, but not all is over");
+        if (full)
+            world->full_ns = world->sim->now_ns;
+        check_progress(world);
+    }
+}
+
+static struct world *world_new(uint64_t seed, bool trace)
+{
+    struct sim *sim = sim_new(seed);
+    struct world *world = sim_alloc(sizeof *world);
+    struct net_weather weather;
+    sim->trace = trace;
+    world->sim = sim;
+    draw_weather(&sim->random, &weather);
+    world->net = net_new(sim, &weather);
+    draw_loops(world);
+    world->io.dialled = dialled;
+    world->io.turned = turned;
+    world->io.context = world;
+    world->snapshot = draw_snapshot(world);
+    draw_people(world);
+    draw_troubles(world);
+    return world;
+}
+
+static void summarise(const struct world *world, struct verdict *ret_verdict)
+{
+    *ret_verdict = (struct verdict){
+        .digest = world->sim->random.state ^ world->sim->now_ns * 31 ^ world->sim->steps << 32,
+        .connections = world->life_count,
+    };
+    snprintf(ret_verdict->problem, sizeof ret_verdict->problem, "%s", world->problem);
+    for (uint32_t n = 0; n < world->life_count; n++)
+        ret_verdict->reasons[world->lives[n].reason]++;
+}
+
+void world_live(uint64_t seed, bool trace, struct verdict *ret_verdict)
+{
+    memory_reset();
+    struct world *world = world_new(seed, trace);
+    log_redirect(logged, world);
+    if (world->deny_at_start)
+        memory_deny(world->deny_skip, world->deny_count);
+    int err = open_balancer(world);
+    if (err == 0) {
+        memory_deny(world->deny_skip, world->deny_at_start ? 0 : world->deny_count);
+        add_hosts(world);
+        add_clients(world);
+        plan_stop(world);
+        run(world);
+        if (!world->failed)
+            oracle_final(world);
+    } else if (memory_denied() == 0) {
+        world_fail(world, "the balancer could not be built: %s", weir_strerror(err));
+    }
+    memory_deny(0, 0);
+    if (!world->failed)
+        close_balancer(world);
+    if (!world->failed && memory_held() != 0)
+        world_fail(world, "%" PRIi64 " pieces of memory were not given back", memory_held());
+    summarise(world, ret_verdict);
+}
