@@ -7,9 +7,12 @@
 #include <weir/errors.h>
 
 #include "failure.h"
+#include "library.h"
 #include "parts.h"
 #include "pem.h"
 #include "verify.h"
+
+#define CERTIFICATE_BYTES_MAX (1u << 20)
 
 static X509 *parse(const unsigned char *bytes, uint32_t size)
 {
@@ -24,8 +27,10 @@ static X509 *parse(const unsigned char *bytes, uint32_t size)
 
 int certificate_names_read(const void *bytes, uint32_t size, struct certificate_names **ret_names)
 {
-    if (size > INT32_MAX || OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-        return size > INT32_MAX ? WEIR_EINVAL : WEIR_ENOMEM;
+    if (size > CERTIFICATE_BYTES_MAX)
+        return WEIR_EINVAL;
+    if (tls_library_start() != 0)
+        return WEIR_ENOMEM;
     ERR_clear_error();
     X509 *certificate = parse(bytes, size);
     int err = 0;

@@ -5,7 +5,9 @@
 #include "../base/identity.h"
 #include "material.h"
 
-/* What a certificate says of its owner, copied out: names by kind, in order. */
+/* What a certificate says of its owner, copied out: dns:, uri: and email: of its subject alternative names, in order;
+ * without such an extension its common name, if it has exactly one, of a type whose bytes are its text; sha256: last.
+ * Empty names are left out. */
 struct certificate_names;
 
 /* From DER or PEM bytes (`weir explain CERT.pem`, fuzzing). Returns 0, WEIR_EINVAL (not a certificate, or names out of

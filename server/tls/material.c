@@ -7,6 +7,7 @@
 
 #include <weir/errors.h>
 
+#include "library.h"
 #include "material_check.h"
 #include "parts.h"
 #include "pem.h"
@@ -150,10 +151,7 @@ int tls_material_load(const struct tls_settings *settings, enum tls_role role, s
                       uint32_t *count, uint32_t *ret_errors, struct tls_material **ret_material)
 {
     struct complaints list = { .list = complaints, .room = *count };
-    /* The system's configuration of OpenSSL decides nothing here. */
-    if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-        return WEIR_ENOMEM;
-    struct tls_material *material = calloc(1, sizeof *material);
+    struct tls_material *material = tls_library_start() != 0 ? NULL : calloc(1, sizeof *material);
     if (material == NULL)
         return WEIR_ENOMEM;
     atomic_init(&material->references, 1);

@@ -14,6 +14,7 @@
 
 #include <weir/errors.h>
 
+#include "library.h"
 #include "pki_files.h"
 #include "pki_names.h"
 #include "pki_x509.h"
@@ -148,7 +149,7 @@ static int make_folder(struct pki *pki, const char *made, uint32_t days, struct 
 
 static struct pki *new_pki(const char *folder, int64_t now_s)
 {
-    struct pki *pki = calloc(1, sizeof *pki);
+    struct pki *pki = tls_library_start() != 0 ? NULL : calloc(1, sizeof *pki);
     if (pki == NULL)
         return NULL;
     pki->now_s = now_s;

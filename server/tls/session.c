@@ -119,24 +119,34 @@ static enum weir_filter_result judge(struct tls_session *session, int result)
 
 /* The handshake */
 
-/* What came behind the handshake and found no room in OpenSSL waits for the first decode(). */
+static enum tls_progress fail(struct tls_session *session, const struct tls_failure *failure)
+{
+    session_fail(session, failure);
+    return TLS_FAILED;
+}
+
 static enum tls_progress establish(struct tls_session *session)
 {
+    static const struct tls_failure unverified = { TLS_FAILURE_BAD_CERTIFICATE, "no certificate was verified" };
+    const struct tls_bytes *rest = &session->bytes;
+    /* Whatever way OpenSSL may find around it. */
+    if (session->context->material->ca != NULL && !session->verified)
+        return fail(session, &unverified);
     session->established = true;
-    if (session->bytes.input_size == 0)
+    if (rest->input_size == 0)
         return TLS_ESTABLISHED;
-    session->kept = malloc(session->bytes.input_size);
-    if (session->kept == NULL) {
-        session_fail(session, &no_memory);
-        return TLS_FAILED;
-    }
-    session->kept_size = session->bytes.input_size;
-    memcpy(session->kept, session->bytes.input, session->kept_size);
+    /* What came behind the handshake and found no room in OpenSSL waits for the first decode(). */
+    session->kept = malloc(rest->input_size);
+    if (session->kept == NULL)
+        return fail(session, &no_memory);
+    memcpy(session->kept, rest->input, rest->input_size);
+    session->kept_size = rest->input_size;
     return TLS_ESTABLISHED;
 }
 
 enum tls_progress tls_handshake(struct tls_session *session, const uint8_t *data, uint32_t size, struct weir_sink *out)
 {
+    static const struct tls_failure ended = { TLS_FAILURE_PROTOCOL, "the peer ended the connection in its handshake" };
     assert(!session->established && session->failure == NULL);
     feed(session, data, size, out);
     int result = SSL_do_handshake(session->ssl);
@@ -144,8 +154,7 @@ enum tls_progress tls_handshake(struct tls_session *session, const uint8_t *data
         return establish(session);
     enum weir_filter_result judged = judge(session, result);
     if (judged == WEIR_FILTER_ENDED)
-        session_fail(session,
-                     &(struct tls_failure){ TLS_FAILURE_PROTOCOL, "the peer ended the connection in its handshake" });
+        session_fail(session, &ended);
     return judged == WEIR_FILTER_OK ? TLS_WANTS_BYTES : TLS_FAILED;
 }
 

@@ -19,6 +19,8 @@ int64_t asn1_time_seconds(const ASN1_TIME *time)
     return ASN1_TIME_to_tm(time, &broken_down) == 1 ? timegm(&broken_down) : INT64_MIN;
 }
 
+/* Not X509_V_FLAG_X509_STRICT: beyond the rest it asks for key identifiers and the like, which CAs made by hand often
+ * leave out and which say nothing about who the owner is. Intermediates are held to it by OpenSSL anyway. */
 int verify_set_policy(X509_VERIFY_PARAM *parameters, const struct tls_material *material)
 {
     int purpose = material->role == TLS_SERVER ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;

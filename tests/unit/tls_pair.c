@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <openssl/err.h>
 
 #include <weir/errors.h>
 
@@ -166,6 +167,7 @@ static void take(struct end *end, const uint8_t *data, uint32_t size)
     } else if (end->progress == TLS_ESTABLISHED && end->result == WEIR_FILTER_OK) {
         decode(end, data, size);
     }
+    assert_int_equal(ERR_peek_error(), 0);
 }
 
 /* Some bytes travel, in a buffer of just their size so that a sanitizer sees reads beyond. */

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "library.h"
+
+#include <openssl/ssl.h>
+
+#include <weir/errors.h>
+
+int tls_library_start(void)
+{
+    return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 ? 0 : WEIR_ENOMEM;
+}
