@@ -163,6 +163,23 @@ static void a_certificate_of_the_future_is_refused_with_its_date(void **state)
                    "client certificate CN=bob is not valid before 2100-01-01", "bad certificate");
 }
 
+static void the_time_is_the_loop_s(void **state)
+{
+    int64_t now_s = time(NULL);
+    (void)state;
+    pair_set_time(now_s + 1000);
+    expect_refused(show_one(&ca, &(struct cert_options){ .cn = "bob", .until_s = now_s + 500 }),
+                   "client certificate CN=bob expired", "certificate expired");
+    expect_accepted(show_one(&ca, &(struct cert_options){ .cn = "bob", .from_s = now_s + 500 }), &server_settings);
+}
+
+static int reset_time(void **state)
+{
+    (void)state;
+    pair_set_time(0);
+    return 0;
+}
+
 static void another_ca_is_refused_by_name(void **state)
 {
     struct cert other = cert_new(NULL, &(struct cert_options){ .cn = "Other CA", .ca = true });
@@ -648,6 +665,7 @@ int main(void)
         cmocka_unit_test(a_client_is_asked_for_nothing_where_clients_are_anonymous),
         cmocka_unit_test(an_expired_certificate_is_refused_with_its_date),
         cmocka_unit_test(a_certificate_of_the_future_is_refused_with_its_date),
+        cmocka_unit_test_teardown(the_time_is_the_loop_s, reset_time),
         cmocka_unit_test(another_ca_is_refused_by_name),
         cmocka_unit_test(a_self_signed_certificate_is_refused),
         cmocka_unit_test(a_forged_ca_of_the_same_name_is_refused),
