@@ -266,7 +266,7 @@ def test_no_session_is_ever_resumed(balancer, version):
 
 def test_session_of_another_server_is_no_way_in(balancer):
     """T22: a client without certificate that brings a ticket of elsewhere."""
-    elsewhere = server_context(certs.weir())
+    elsewhere = server_context(certs.weir(), tickets=1)
 
     def serve(sock, _upstream):
         tls = Tls(sock, elsewhere, server_side=True).handshake()

@@ -29,10 +29,11 @@ def client_context(certificate=None, *, key=None, trust=None, lowest=V1_3, highe
     return context
 
 
-def server_context(certificate, *, clients=None, highest=V1_3):
+def server_context(certificate, *, clients=None, highest=V1_3, tickets=0):
     """What an upstream needs; with `clients`, the authority whose certificates it asks for."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.maximum_version = highest
+    context.num_tickets = tickets
     context.load_cert_chain(certificate.chain, certificate.key.path)
     if clients is not None:
         context.load_verify_locations(clients.file)
@@ -72,6 +73,8 @@ class Tls:
     # Bytes
 
     def flush(self):
+        if not self.outgoing.pending:
+            return
         with self._sending:
             with self._state:
                 data = self.outgoing.read()
