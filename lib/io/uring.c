@@ -42,11 +42,16 @@ enum {
     PREPARED = 1 << 11,
 };
 
+/* Above the bits of a socket's state: how many full buffers it was lent, and in which turn. */
+#define TURN_SHIFT 16
+#define LENT_SHIFT 24
+
 struct uring_loop {
     struct weir_loop common;
     struct ring ring;
     struct loans loans; /* all that are not lent are in the ring */
     uint32_t lent;
+    uint32_t turn; /* counts */
     int wake_fd;
     struct weir_socket *ready, **last_ready;
     struct weir_address addresses[RING_SUBMISSIONS]; /* of connects that are queued, by their place there */
@@ -180,15 +185,28 @@ static struct weir_loan *take_buffer(struct uring_loop *self, uint32_t flags)
     return &self->loans.all[flags >> IORING_CQE_BUFFER_SHIFT];
 }
 
+static void count_full(struct weir_socket *socket)
+{
+    uint32_t turn = loop_of(socket->loop)->turn & 0xff;
+    if ((socket->state >> TURN_SHIFT & 0xff) != turn)
+        socket->state = (socket->state & ((1u << TURN_SHIFT) - 1)) | turn << TURN_SHIFT;
+    if (socket->state >> LENT_SHIFT < IO_SOCKET_LOANS)
+        socket->state += 1u << LENT_SHIFT;
+}
+
 /* Whoever has sent so much in one turn that its bound is reached goes on with one buffer at a time until it slows down:
- * many fat senders at once would otherwise empty the pool in every turn. */
+ * many fat senders at once would otherwise empty the pool in every turn; and where loans come back at once, what is
+ * made of them would grow without bound. */
 static void lend(struct weir_socket *socket, struct weir_loan *loan, int size)
 {
     bool full = (uint32_t)size == loop_of(socket->loop)->loans.buffer_bytes;
     loan->size = (uint32_t)size;
     socket->state &= ~(uint32_t)(full ? RECV_FIRST : RECV_FIRST | RECV_BULK);
+    if (full)
+        count_full(socket);
     io_lent(socket, loan);
-    if (socket->loans < IO_SOCKET_LOANS || socket->closing)
+    bool fat = full && socket->state >> LENT_SHIFT == IO_SOCKET_LOANS;
+    if ((socket->loans < IO_SOCKET_LOANS && !fat) || socket->closing)
         return;
     if (full)
         socket->state |= RECV_BULK;
@@ -517,6 +535,7 @@ static int uring_turn(struct weir_loop *loop, uint64_t deadline_ns)
     if (err != 0)
         return err;
     loop->now_ns = tcp_clock();
+    self->turn++;
     complete_all(self);
     run_ready(self);
     return 0;

@@ -7,9 +7,10 @@
 
 #include <weir/errors.h>
 
-/* No flight of a handshake is near this. */
-#define BYTES_MAX (128u << 10)
+/* Beyond this receiving rests; no flight of a handshake is near it. What had been received when that takes effect still
+ * comes: a turn's burst. */
 #define BYTES_FULL (64u << 10)
+#define BYTES_MAX (1u << 20)
 #define ROOM_MIN 2048
 
 /* Bytes */
