@@ -40,6 +40,11 @@ SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
+class Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
 def configuration(upstreams, *, io="auto", workers=2, listener=None, pool=None, **top):
     """A configuration with one listener `edge` and one pool `web`; the dicts add to the listener and the pool."""
     for number, upstream in enumerate(upstreams, 1):
@@ -102,7 +107,7 @@ class Weir:
         """Starts the program without waiting for anything."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.file = self.directory / "weir.yaml"
-        self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self.file.write_text(yaml.dump(self.config, Dumper=Dumper, sort_keys=False))
         self.stderr_path = self.directory / "stderr"
         wrapper = [word.format(directory=self.directory) for word in self.wrapper]
         command = [*wrapper, str(settings.BINARY), "run", "-c", str(self.file)]
