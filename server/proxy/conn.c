@@ -192,7 +192,6 @@ static enum stage identify(struct conn *conn)
     conn->configured = decision.client;
     conn->counters = decision.counters;
     conn->limits = decision.limits;
-    conn->rule = decision.rule;
     conn->set = decision.set;
     if (!remember_name(conn, &decision) || !remember_identity(conn, &identity))
         return close_for(conn, CLOSE_OUT_OF_MEMORY);

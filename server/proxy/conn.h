@@ -59,7 +59,6 @@ struct conn {
     char *trouble;  /* what the last failed attempt to connect met */
     struct client_counters *counters;
     const struct weir_limits *limits;
-    const struct rule *rule;
 
     /* what it holds */
     struct weir_client *slot;

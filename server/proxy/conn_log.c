@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../policy/decide.h"
+
 #define DETAIL_BYTES 256
 
 /* What a person can act on, beside the reason's own sentence. */
@@ -33,10 +35,29 @@ static void describe_set(const struct conn *conn, char *text, size_t size)
     }
 }
 
-static const char *describe(const struct conn *conn, char *text, size_t size)
+/* The rule that keeps the client from the first upstream of the pool; NULL: there is none for it. */
+static const struct rule *rule_of_refusal(const struct conn *conn)
+{
+    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    uint32_t client = conn->configured != NULL ? (uint32_t)(conn->configured - snapshot->clients) : ANY_INDEX;
+    const struct rule *rule = NULL;
+    policy_allows(snapshot, client, conn->acceptor->listener->pool, 0, &rule);
+    return rule;
+}
+
+static void describe_policy(const struct conn *conn, char *text, size_t size)
 {
     const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
     const char *pool = snapshot->pools[conn->acceptor->listener->pool].name;
+    const struct rule *rule = rule_of_refusal(conn);
+    if (rule != NULL)
+        snprintf(text, size, "%s:%" PRIu32 " denies pool %s", snapshot->path, rule->at.line, pool);
+    else
+        snprintf(text, size, "no rule of %s allows pool %s", snapshot->path, pool);
+}
+
+static const char *describe(const struct conn *conn, char *text, size_t size)
+{
     text[0] = '\0';
     switch (conn->reason) {
     case CLOSE_CLIENT_LIMIT:
@@ -47,10 +68,7 @@ static const char *describe(const struct conn *conn, char *text, size_t size)
         break;
     case CLOSE_NOT_AUTHORIZED:
     case CLOSE_UNKNOWN_CLIENT:
-        if (conn->rule != NULL)
-            snprintf(text, size, "%s:%" PRIu32 " denies pool %s", snapshot->path, conn->rule->at.line, pool);
-        else
-            snprintf(text, size, "no rule of %s allows pool %s", snapshot->path, pool);
+        describe_policy(conn, text, size);
         break;
     case CLOSE_NO_UPSTREAM:
         describe_set(conn, text, size);
