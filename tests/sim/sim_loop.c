@@ -104,7 +104,10 @@ static void deliver(struct sim_loop *loop, const struct completion *completion)
         break;
     case LENT:
         completion->socket->result--;
-        io_lent(completion->socket, completion->loan);
+        if (completion->socket->closing)
+            sim_give_loan(loop, completion->loan);
+        else
+            io_lent(completion->socket, completion->loan);
         break;
     case RECV_ENDED:
         io_recv_ended(completion->socket, completion->status);
