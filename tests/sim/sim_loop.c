@@ -171,6 +171,10 @@ void sim_give_loan(struct sim_loop *loop, struct weir_loan *loan)
     loan->next = loop->idle;
     loop->idle = loan;
     loop->lent--;
+    while (loop->waiting != NULL) {
+        sim_make_ready(loop->waiting);
+        sim_wait_no_more(loop->waiting);
+    }
 }
 
 void sim_loan_return(struct weir_loop *base, struct weir_loan *loan)
@@ -180,10 +184,6 @@ void sim_loan_return(struct weir_loop *base, struct weir_loan *loan)
     sim_give_loan(loop, loan);
     if (owner != NULL && (owner->state & IO_RECV) != 0)
         sim_make_ready(owner);
-    while (loop->waiting != NULL) {
-        sim_make_ready(loop->waiting);
-        sim_wait_no_more(loop->waiting);
-    }
 }
 
 void sim_new_loans(struct sim_loop *loop)
