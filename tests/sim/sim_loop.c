@@ -104,7 +104,10 @@ static void deliver(struct sim_loop *loop, const struct completion *completion)
         break;
     case LENT:
         completion->socket->result--;
-        io_lent(completion->socket, completion->loan);
+        if (completion->socket->closing)
+            sim_give_loan(loop, completion->loan);
+        else
+            io_lent(completion->socket, completion->loan);
         break;
     case RECV_ENDED:
         io_recv_ended(completion->socket, completion->status);
@@ -168,6 +171,10 @@ void sim_give_loan(struct sim_loop *loop, struct weir_loan *loan)
     loan->next = loop->idle;
     loop->idle = loan;
     loop->lent--;
+    while (loop->waiting != NULL) {
+        sim_make_ready(loop->waiting);
+        sim_wait_no_more(loop->waiting);
+    }
 }
 
 void sim_loan_return(struct weir_loop *base, struct weir_loan *loan)
@@ -177,10 +184,6 @@ void sim_loan_return(struct weir_loop *base, struct weir_loan *loan)
     sim_give_loan(loop, loan);
     if (owner != NULL && (owner->state & IO_RECV) != 0)
         sim_make_ready(owner);
-    while (loop->waiting != NULL) {
-        sim_make_ready(loop->waiting);
-        sim_wait_no_more(loop->waiting);
-    }
 }
 
 void sim_new_loans(struct sim_loop *loop)

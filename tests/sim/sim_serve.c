@@ -175,9 +175,19 @@ static void end_accept(struct weir_acceptor *acceptor, int status)
     sim_complete_acceptor(acceptor, ACCEPT_ENDED, status);
 }
 
+/* One that closes takes all that wait. */
+static uint64_t draw_accepts(const struct sim_loop *loop, const struct weir_acceptor *acceptor)
+{
+    if ((acceptor->state & CLOSE_ACCEPTOR) != 0)
+        return UINT64_MAX;
+    if (acceptor->one_by_one)
+        return (acceptor->state & UNTOLD) == 0;
+    return random_between(sim_chance(loop), 1, 8);
+}
+
 static void accept_some(struct sim_loop *loop, struct weir_acceptor *acceptor, struct net_listener *listener)
 {
-    uint64_t burst = acceptor->one_by_one ? (acceptor->state & UNTOLD) == 0 : random_between(sim_chance(loop), 1, 8);
+    uint64_t burst = draw_accepts(loop, acceptor);
     for (; burst > 0 && listener->waiting > 0; burst--) {
         int fd = net_descriptor(loop->net, listener->queue);
         if (fd < 0) {
