@@ -23,7 +23,7 @@ from weir import Metrics, configuration
 CONNECTION_FIELDS = {
     "ts": str, "level": str, "msg": str, "id": int, "listener": str, "client": str, "identity": str, "peer": str,
     "upstream": str, "upstream_address": str, "reason": str, "to_upstream_bytes": int, "to_client_bytes": int,
-    "duration_ms": float, "connect_ms": float, "tries": int,
+    "duration_ms": float, "connect_ms": float, "handshake_ms": float, "tls_version": str, "tls_cipher": str, "tries": int,
 }
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{%d}Z"
 PIPE_AND_QUEUE_LINES = 8000  # more than a pipe (64 KiB) and the queue (1 MiB) hold
