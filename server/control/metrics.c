@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "metrics.h"
 
+#include "../tls/library.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,7 @@ static void render_build(struct source *source)
     struct prometheus *text = &source->text;
     prometheus_begin(text, "weir_build_info", "gauge", "This program, and how it does TLS and I/O.");
     prometheus_series(text, "version", WEIR_VERSION);
-    prometheus_label(text, "tls", "none");
+    prometheus_label(text, "tls", tls_library_version());
     prometheus_label(text, "io", balancer_backend_name(source->balancer));
     prometheus_number(text, 1);
 }
@@ -117,6 +119,25 @@ static void add_histogram(struct histogram *sum, const struct histogram *slot)
     for (unsigned n = 0; n <= HISTOGRAM_BUCKETS; n++)
         counter_add_own(&sum->bucket[n], counter_read(&slot->bucket[n]));
     counter_add_own(&sum->sum_ns, counter_read(&slot->sum_ns));
+}
+
+/* Only of listeners with TLS: where there is none, there is no such metric. */
+static void render_handshakes(struct source *source)
+{
+    bool begun = false;
+    for (uint32_t n = 0; n < source->snapshot->listener_count; n++) {
+        const struct listener *listener = &source->snapshot->listeners[n];
+        struct histogram sum = { 0 };
+        if (listener->material == NULL)
+            continue;
+        if (!begun)
+            prometheus_begin(&source->text, "weir_handshake_seconds", "histogram",
+                             "From accept to the end of a client's TLS handshake.");
+        begun = true;
+        for (uint32_t worker = 0; worker < balancer_workers(source->balancer); worker++)
+            add_histogram(&sum, &listener->slots[worker].handshake);
+        prometheus_histogram(&source->text, "listener", listener->name, &sum);
+    }
 }
 
 static void render_durations(struct source *source)
@@ -229,6 +250,7 @@ static void render_clients(struct source *source)
     for (uint32_t n = 0; n < snapshot->client_count; n++)
         put_denied(source, snapshot->clients[n].name, snapshot->clients[n].counters);
     put_denied(source, "other", snapshot->other);
+    put_denied(source, "", snapshot->nobody);
 }
 
 /* The process */
@@ -305,6 +327,7 @@ void metrics_render(struct metrics *metrics, struct buffer *buffer)
     render_build(&source);
     render_connections(&source);
     render_closed(&source);
+    render_handshakes(&source);
     render_durations(&source);
     render_bytes(&source);
     render_upstreams(&source);

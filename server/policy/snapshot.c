@@ -109,7 +109,9 @@ int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t worke
         err = bind_pool(&snapshot->pools[i], snapshot, workers);
     for (uint32_t i = 0; err == 0 && i < snapshot->client_count; i++)
         err = bind_client(&snapshot->clients[i]);
-    if (err == 0 && (snapshot->other = calloc(1, sizeof *snapshot->other)) == NULL)
+    snapshot->other = calloc(1, sizeof *snapshot->other);
+    snapshot->nobody = calloc(1, sizeof *snapshot->nobody);
+    if (err == 0 && (snapshot->other == NULL || snapshot->nobody == NULL))
         err = WEIR_ENOMEM;
     networks_sort(snapshot->networks, snapshot->network_count);
     identities_sort(snapshot->identities, snapshot->identity_count);
@@ -168,6 +170,7 @@ static void free_clients(struct snapshot *snapshot)
     free(snapshot->identities);
     free(snapshot->networks);
     free(snapshot->other);
+    free(snapshot->nobody);
 }
 
 static void free_policy(struct snapshot *snapshot)

@@ -175,7 +175,8 @@ struct snapshot {
 
     /* bound */
     bool unknown_let_in;           /* no policy, or a rule for "*" allows something */
-    struct client_counters *other; /* all clients that are not configured */
+    struct client_counters *other;  /* all clients that are not configured */
+    struct client_counters *nobody; /* connections refused before their client was known */
     struct reach unknown_reach;
     struct reach *client_reach; /* by client; views of rows */
     struct reach *rows;         /* every reach once */

@@ -100,6 +100,7 @@ void conn_accept(struct acceptor *acceptor, int fd)
     conn->id = ++worker->next_id * worker->shared->workers + worker->index;
     conn->accepted_ns = weir_loop_now(worker->loop);
     conn->timer.fire = time_is_over;
+    conn->counters = snapshot_of(conn)->nobody;
     weir_socket_init(&conn->client, worker->loop, &client_events);
     weir_socket_adopt(&conn->client, fd);
     link_conn(conn);
@@ -418,7 +419,7 @@ static void count_close(const struct conn *conn)
     counter_add_own(&slot->closed[conn->reason], 1);
     histogram_add_own(&slot->connection, now_of(conn) - conn->accepted_ns);
     bool refused = conn->connected_ns == 0 && close_reason_level(conn->reason) == LOG_LEVEL_WARN;
-    if (refused && conn->counters != NULL)
+    if (refused)
         counter_add(&conn->counters->denied[conn->reason], 1);
 }
 

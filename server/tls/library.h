@@ -6,4 +6,7 @@
  * OpenSSL; any number of times, any thread. Returns 0 or WEIR_ENOMEM. */
 int tls_library_start(void);
 
+/* "OpenSSL 3.0.15": what this program was built with. */
+const char *tls_library_version(void);
+
 #endif
