@@ -4,32 +4,29 @@
  * Whatever comes back is compared byte by byte. Prints one line of JSON; `busy` is the share of the time that this
  * program itself was working: near 1, it measured itself. */
 #include "protocol.h"
+#include "stream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define SECOND_NS UINT64_C(1000000000)
 #define EVENTS 256
 #define MESSAGE_MAX (64u << 10)
-#define OPENING_MAX 256u   /* connections that wait for their first answer: fewer than a listener's queue holds */
-#define SOURCE_ADDRESSES 8 /* local ports are bounded for each pair of addresses */
+#define OPENING_MAX 256u /* connections that wait for their first answer: fewer than a listener's queue holds */
 #define STEPS_PER_OCTAVE 16
 #define LATENCIES (64 * STEPS_PER_OCTAVE)
 #define GRACE_NS (5 * SECOND_NS)
 
 struct flow {
-    int fd; /* < 0: none */
+    struct stream stream;
     uint32_t id;
     bool answered;       /* something has come back on this connection */
     uint64_t round;      /* messages that came back, over all connections of this flow */
@@ -54,6 +51,7 @@ static struct {
     uint32_t connections;
     uint32_t size;
     double seconds;
+    const char *certificate, *key, *ca; /* NULL: plain */
 } options = { .connections = 64, .size = 64, .seconds = 2 };
 
 static int epoll;
@@ -67,11 +65,13 @@ static uint8_t buffer[PATTERN_WINDOW];
 static void usage(void)
 {
     fprintf(stderr, "usage: weir-load rtt|conns|down|up|idle ADDRESS [-c CONNECTIONS] [-s BYTES] [-t SECONDS]\n"
+                    "                 [-C CERTIFICATE -K KEY -A CA]\n"
                     "  rtt    messages of -s bytes that come back, one after the other on each connection\n"
                     "  conns  a new connection for each message\n"
                     "  down   bytes from the upstream    up  bytes to the upstream\n"
                     "  idle   one message on each connection; then says `ready` and holds them until standard input "
-                    "ends\n");
+                    "ends\n"
+                    "  With -C, -K and -A: over TLS 1.3 with a client certificate, full handshakes only.\n");
     exit(2);
 }
 
@@ -94,42 +94,14 @@ static double latency_us(double share)
     return 0;
 }
 
-/* The bytes of a connection: the place for another transport. */
-
-static ssize_t stream_send(const struct flow *flow, const void *data, size_t size)
-{
-    return send(flow->fd, data, size, MSG_NOSIGNAL);
-}
-
-static ssize_t stream_receive(const struct flow *flow, void *data, size_t size)
-{
-    return recv(flow->fd, data, size, 0);
-}
-
-static void stream_open(struct flow *flow)
-{
-    struct sockaddr_in source = { .sin_family = AF_INET };
-    int one = 1;
-    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + flow->id % SOURCE_ADDRESSES);
-    flow->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (flow->fd < 0)
-        die("socket");
-    setsockopt(flow->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(flow->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(flow->fd, (struct sockaddr *)&source, sizeof source) != 0)
-        die("bind");
-    if (connect(flow->fd, (struct sockaddr *)&options.target, sizeof options.target) != 0 && errno != EINPROGRESS)
-        die("connect");
-    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = flow };
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, flow->fd, &event) != 0)
-        die("epoll_ctl");
-}
-
 /* Flows */
 
 static void flow_open(struct flow *flow)
 {
-    stream_open(flow);
+    stream_open(&flow->stream, &options.target, flow->id);
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = flow };
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, flow->stream.fd, &event) != 0)
+        die("epoll_ctl");
     flow->answered = false;
     flow->sent = flow->received = 0;
     flow->offset = 0;
@@ -150,8 +122,7 @@ static void flow_answered(struct flow *flow)
 static void flow_close(struct flow *flow)
 {
     flow_answered(flow);
-    close(flow->fd);
-    flow->fd = -1;
+    stream_close(&flow->stream);
     open_flows--;
 }
 
@@ -195,7 +166,7 @@ static bool send_message(struct flow *flow)
 {
     const uint8_t *text = message(flow);
     while (flow->sent < options.size) {
-        size_t sent = progress(flow, stream_send(flow, text + flow->sent, options.size - flow->sent));
+        size_t sent = progress(flow, stream_send(&flow->stream, text + flow->sent, options.size - flow->sent));
         if (sent == 0)
             return false;
         flow->sent += (uint32_t)sent;
@@ -226,21 +197,30 @@ static void next_round(struct flow *flow)
         send_message(flow);
 }
 
+/* Returns false when no more can come now. */
+static bool receive_echo(struct flow *flow)
+{
+    size_t size = progress(flow, stream_receive(&flow->stream, buffer, sizeof buffer));
+    if (size == 0)
+        return false;
+    if (size > options.size - flow->received || memcmp(buffer, message(flow) + flow->received, size) != 0) {
+        flow_failed(flow, "wrong bytes came back");
+        return false;
+    }
+    flow->received += (uint32_t)size;
+    bytes += size;
+    if (flow->received < options.size)
+        return true;
+    next_round(flow);
+    return false;
+}
+
 static void step_echo(struct flow *flow)
 {
     if (flow->sent < options.size && !send_message(flow))
         return;
-    size_t size = progress(flow, stream_receive(flow, buffer, sizeof buffer));
-    if (size == 0)
-        return;
-    if (size > options.size - flow->received || memcmp(buffer, message(flow) + flow->received, size) != 0) {
-        flow_failed(flow, "wrong bytes came back");
-        return;
-    }
-    flow->received += (uint32_t)size;
-    bytes += size;
-    if (flow->received == options.size)
-        next_round(flow);
+    while (receive_echo(flow))
+        ;
 }
 
 /* Bulk */
@@ -248,7 +228,7 @@ static void step_echo(struct flow *flow)
 static bool ask(struct flow *flow, char what)
 {
     if (flow->sent == 0)
-        flow->sent = (uint32_t)progress(flow, stream_send(flow, &what, 1));
+        flow->sent = (uint32_t)progress(flow, stream_send(&flow->stream, &what, 1));
     return flow->sent != 0;
 }
 
@@ -256,22 +236,22 @@ static void step_down(struct flow *flow)
 {
     if (!ask(flow, ASK_DOWN))
         return;
-    for (size_t size; flow->fd >= 0 && !over; flow->offset += size, bytes += size) {
-        size = progress(flow, stream_receive(flow, buffer, sizeof buffer));
+    for (size_t size; flow->stream.fd >= 0 && !over; flow->offset += size, bytes += size) {
+        size = progress(flow, stream_receive(&flow->stream, buffer, sizeof buffer));
         if (size == 0)
             return;
         flow_answered(flow);
         if (memcmp(buffer, pattern_at(flow->offset), size) != 0)
             flow_failed(flow, "wrong bytes came");
     }
-    if (over && flow->fd >= 0)
+    if (over && flow->stream.fd >= 0)
         flow_close(flow);
 }
 
 static void read_verdict(struct flow *flow)
 {
     uint64_t verdict = 0;
-    size_t size = progress(flow, stream_receive(flow, &verdict, sizeof verdict));
+    size_t size = progress(flow, stream_receive(&flow->stream, &verdict, sizeof verdict));
     if (size == 0)
         return;
     if (size != sizeof verdict || verdict != flow->offset)
@@ -285,15 +265,15 @@ static void step_up(struct flow *flow)
     if (!ask(flow, ASK_UP))
         return;
     flow_answered(flow);
-    while (!over) {
-        size_t size = progress(flow, stream_send(flow, pattern_at(flow->offset), PATTERN_WINDOW));
+    while (!over || flow->stream.torn) {
+        size_t size = progress(flow, stream_send(&flow->stream, pattern_at(flow->offset), PATTERN_WINDOW));
         if (size == 0)
             return;
         flow->offset += size;
         bytes += size;
     }
     if (!flow->finished)
-        shutdown(flow->fd, SHUT_WR);
+        stream_end(&flow->stream);
     flow->finished = true;
     read_verdict(flow);
 }
@@ -314,7 +294,7 @@ static void time_is_up(void)
     if (options.mode->step == step_echo)
         return;
     for (uint32_t n = 0; n < opened; n++)
-        if (flows[n].fd >= 0)
+        if (flows[n].stream.fd >= 0)
             options.mode->step(&flows[n]);
 }
 
@@ -324,7 +304,7 @@ static void turn(int timeout_ms)
     int count = epoll_wait(epoll, events, EVENTS, timeout_ms);
     for (int n = 0; n < count; n++) {
         struct flow *flow = events[n].data.ptr;
-        if (flow->fd >= 0)
+        if (flow->stream.fd >= 0)
             options.mode->step(flow);
     }
     open_more();
@@ -340,7 +320,7 @@ static void run(void)
             time_is_up();
     }
     for (uint32_t n = 0; n < opened; n++)
-        if (flows[n].fd >= 0)
+        if (flows[n].stream.fd >= 0)
             flow_failed(&flows[n], "no answer");
 }
 
@@ -368,17 +348,25 @@ static double cpu_seconds(void)
 
 static void parse(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "c:s:t:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "c:s:t:C:K:A:")) != -1;) {
         if (option == 'c')
             options.connections = (uint32_t)strtoul(optarg, NULL, 10);
         else if (option == 's')
             options.size = (uint32_t)strtoul(optarg, NULL, 10);
         else if (option == 't')
             options.seconds = strtod(optarg, NULL);
+        else if (option == 'C')
+            options.certificate = optarg;
+        else if (option == 'K')
+            options.key = optarg;
+        else if (option == 'A')
+            options.ca = optarg;
         else
             usage();
     }
     if (argc - optind != 2 || options.connections == 0 || options.size == 0 || options.size > MESSAGE_MAX)
+        usage();
+    if ((options.certificate == NULL) != (options.key == NULL) || (options.key == NULL) != (options.ca == NULL))
         usage();
     for (size_t n = 0; n < sizeof modes / sizeof *modes; n++)
         if (strcmp(argv[optind], modes[n].name) == 0)
@@ -392,12 +380,14 @@ int main(int argc, char **argv)
 {
     parse(argc, argv);
     pattern_init();
+    if (options.certificate != NULL)
+        stream_use_tls(options.certificate, options.key, options.ca);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     flows = calloc(options.connections, sizeof *flows);
     if (epoll < 0 || flows == NULL)
         die("start");
     for (uint32_t n = 0; n < options.connections; n++)
-        flows[n] = (struct flow){ .fd = -1, .id = n };
+        flows[n] = (struct flow){ .stream.fd = -1, .id = n };
 
     uint64_t start_ns = clock_ns();
     if (options.mode->hold)
