@@ -63,9 +63,10 @@ struct weir_socket {
     struct weir_loop *loop;
     int fd;
     uint8_t in_flight; /* one bit for each kind of operation */
-    uint8_t closing;
-    uint16_t loans; /* lent and not yet given back */
-    uint32_t state; /* the backend's own */
+    uint8_t closing : 1;
+    uint8_t sparing : 1; /* receives one buffer at a time */
+    uint16_t loans;      /* lent and not yet given back */
+    uint32_t state;      /* the backend's own */
     uint32_t send_size;
     int32_t result;
     const uint8_t *send_data;
@@ -99,6 +100,10 @@ WEIR_API void weir_recv(struct weir_socket *socket);
  * byte is lost: a later weir_recv() goes on where it stopped (only after that last completion). Does nothing if none is
  * in flight. */
 WEIR_API void weir_recv_stop(struct weir_socket *socket);
+
+/* Receives one buffer at a time from now on, or as many as there are again: for whoever has to keep what comes, and
+ * could not stop a burst. */
+WEIR_API void weir_recv_sparing(struct weir_socket *socket, bool sparing);
 
 enum weir_send_mode {
     WEIR_SEND_WAIT, /* completes when at least one byte was taken, or on error */

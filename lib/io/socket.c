@@ -70,6 +70,11 @@ void weir_recv_stop(struct weir_socket *socket)
         socket->loop->backend->recv_stop(socket);
 }
 
+void weir_recv_sparing(struct weir_socket *socket, bool sparing)
+{
+    socket->sparing = sparing;
+}
+
 void weir_send(struct weir_socket *socket, const void *data, uint32_t size, enum weir_send_mode mode)
 {
     assert(connected(socket) && size > 0);

@@ -140,7 +140,7 @@ static void arm_recv(struct weir_socket *socket)
     struct io_uring_sqe *sqe = submission(socket->loop);
     io_uring_prep_recv(sqe, socket->fd, NULL, 0, 0);
     sqe->flags = IOSQE_BUFFER_SELECT;
-    sqe->ioprio = (socket->state & RECV_BULK) != 0 ? 0 : IORING_RECV_MULTISHOT;
+    sqe->ioprio = socket->sparing || (socket->state & RECV_BULK) != 0 ? 0 : IORING_RECV_MULTISHOT;
     mark(sqe, socket, TAG_RECV);
     socket->state |= RECV_ARMED;
 }

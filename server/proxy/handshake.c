@@ -8,9 +8,9 @@
 #include <weir/errors.h>
 
 /* Beyond this receiving rests; no flight of a handshake is near it. What had been received when that takes effect still
- * comes: a turn's burst. */
+ * comes: a buffer or two. */
 #define BYTES_FULL (64u << 10)
-#define BYTES_MAX (1u << 20)
+#define BYTES_MAX (128u << 10)
 #define ROOM_MIN 2048
 
 /* Bytes */
@@ -19,8 +19,9 @@ static bool make_room(struct bytes *bytes, uint32_t room)
 {
     if (bytes->room - bytes->size >= room)
         return true;
-    uint32_t size = bytes->size + room > 2 * bytes->room ? bytes->size + room : 2 * bytes->room;
-    uint8_t *data = size <= BYTES_MAX ? realloc(bytes->data, size) : NULL;
+    uint32_t needed = bytes->size + room, twice = 2 * bytes->room < BYTES_MAX ? 2 * bytes->room : BYTES_MAX;
+    uint32_t size = needed > twice ? needed : twice;
+    uint8_t *data = needed <= BYTES_MAX ? realloc(bytes->data, size) : NULL;
     if (data == NULL)
         return false;
     bytes->data = data;
@@ -274,6 +275,7 @@ void handshake_start(struct handshake *handshake, struct handshakes *line, struc
     handshake->sink = (struct weir_sink){ .reserve = sink_reserve, .commit = sink_commit };
     socket->events = &handshake_events;
     socket->owner = handshake;
+    weir_recv_sparing(socket, true);
     resume(handshake);
     stand_in_line(handshake);
 }
@@ -281,6 +283,7 @@ void handshake_start(struct handshake *handshake, struct handshakes *line, struc
 void handshake_feed(struct handshake *handshake, struct weir_relay *relay, enum weir_relay_side side)
 {
     struct bytes in = handshake->in;
+    weir_recv_sparing(handshake->socket, false);
     handshake->in = (struct bytes){ 0 };
     weir_relay_feed(relay, side, in.data, in.size);
     free(in.data);
