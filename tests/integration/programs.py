@@ -73,6 +73,21 @@ def redis(directory):
     return Program(command, port, directory)
 
 
+def secure_redis(directory, certificate, clients):
+    """Speaks only TLS, and only with those whose certificate `clients` has issued."""
+    port = free_port()
+    command = [find("redis-server"), "--port", "0", "--tls-port", str(port), "--bind", LOOPBACK, "--save", "",
+               "--appendonly", "no", "--tls-cert-file", certificate.chain, "--tls-key-file", certificate.key.path,
+               "--tls-ca-cert-file", clients.file, "--tls-auth-clients", "yes"]
+    return Program(command, port, directory)
+
+
+def mosquitto(directory):
+    port = free_port()
+    (directory / "mosquitto.conf").write_text(f"listener {port} {LOOPBACK}\nallow_anonymous true\n")
+    return Program([find("mosquitto"), "-c", str(directory / "mosquitto.conf")], port, directory)
+
+
 NGINX = """
 {user}
 daemon off;
