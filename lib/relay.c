@@ -12,6 +12,9 @@
 #define ANSWERS_BYTES_MAX (64u << 10)
 /* Silence after which filters give back memory. */
 #define REST_NS (UINT64_C(5) * 1000000000)
+/* Between looks at what has not arrived. */
+#define DRAIN_MIN_NS (UINT64_C(1) * 1000000)
+#define DRAIN_MAX_NS (UINT64_C(250) * 1000000)
 
 static void end(struct weir_relay *relay, enum weir_relay_end reason)
 {
@@ -45,7 +48,7 @@ static void watch_time(struct weir_relay *relay)
     uint64_t timeout = timeout_of(relay);
     if (may_rest(relay) && (timeout == 0 || timeout > REST_NS))
         timeout = REST_NS;
-    if (timeout != 0)
+    if (timeout != 0 && !relay->draining)
         weir_timer_set(relay->loop, &relay->timer, relay->last_byte_ns + timeout);
 }
 
@@ -68,10 +71,35 @@ static void rest(struct weir_relay *relay)
     }
 }
 
+/* The reset that tells of a truncation destroys what has not arrived yet: it waits for that, in steps that grow, while
+ * bytes move. */
+static void drain(struct weir_relay *relay)
+{
+    uint64_t now_ns = weir_loop_now(relay->loop), silent_ns = now_ns - relay->last_byte_ns;
+    uint64_t timeout = timeout_of(relay), wait_ns = silent_ns / 4;
+    bool overdue = timeout != 0 && silent_ns >= timeout;
+    for (unsigned side = 0; side < 2; side++) {
+        enum weir_relay_side from = (enum weir_relay_side)side;
+        const struct weir_relay_direction *direction = &relay->direction[from];
+        bool waits = direction->truncated && !direction->sending && direction->overflow == NULL;
+        if (waits && (overdue || weir_socket_unsent(relay->sockets[relay_other(from)]) == 0)) {
+            end(relay, from == WEIR_RELAY_CLIENT ? WEIR_RELAY_CLIENT_TRUNCATED : WEIR_RELAY_UPSTREAM_TRUNCATED);
+            return;
+        }
+    }
+    relay->draining = true;
+    wait_ns = wait_ns < DRAIN_MIN_NS ? DRAIN_MIN_NS : wait_ns > DRAIN_MAX_NS ? DRAIN_MAX_NS : wait_ns;
+    weir_timer_set(relay->loop, &relay->timer, now_ns + wait_ns);
+}
+
 static void time_passed(struct weir_timer *timer)
 {
     struct weir_relay *relay = (struct weir_relay *)((char *)timer - offsetof(struct weir_relay, timer));
     uint64_t timeout = timeout_of(relay), silent_ns = weir_loop_now(relay->loop) - relay->last_byte_ns;
+    if (relay->draining) {
+        drain(relay);
+        return;
+    }
     if (may_rest(relay) && silent_ns >= REST_NS)
         rest(relay);
     if (timeout == 0 || silent_ns < timeout)
@@ -130,7 +158,7 @@ static void all_sent(struct weir_relay *relay, enum weir_relay_side from)
     struct weir_relay_direction *direction = &relay->direction[from];
     direction->answers = 0;
     if (direction->truncated)
-        end(relay, from == WEIR_RELAY_CLIENT ? WEIR_RELAY_CLIENT_TRUNCATED : WEIR_RELAY_UPSTREAM_TRUNCATED);
+        drain(relay);
     else if (direction->ended)
         finish(relay, from);
 }

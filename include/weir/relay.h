@@ -115,6 +115,7 @@ struct weir_relay {
     uint64_t last_byte_ns;
     uint8_t watching; /* one bit for each side */
     bool rested;      /* the filters have given back what they could */
+    bool draining;    /* a truncated direction waits for its last byte to arrive */
 };
 
 /* Starts relaying between two sockets that are connected and have nothing in flight but, at most, a watch or a receive.

@@ -87,6 +87,9 @@ WEIR_API WEIR_MUST_CHECK int weir_socket_peer(const struct weir_socket *socket, 
 /* The local address; as above. */
 WEIR_API WEIR_MUST_CHECK int weir_socket_local(const struct weir_socket *socket, struct weir_address *ret_address);
 
+/* Bytes that completed sends have handed over and that the peer has not acknowledged: a reset would destroy them. */
+WEIR_API uint32_t weir_socket_unsent(const struct weir_socket *socket);
+
 /* Opens a TCP socket and connects it -> `connected`. Every failure, of socket(2) too, comes as that completion; then
  * the socket has no descriptor, or a useless one: weir_close() it all the same. `keepalive_s`: TCP keepalive in
  * seconds, 0: off. There is no timeout but the kernel's: set a timer and close. TCP_NODELAY is on. */

@@ -42,6 +42,7 @@ struct io_backend {
 
     void (*adopted)(struct weir_socket *socket); /* socket->fd has just been set */
     int (*name_of)(const struct weir_socket *socket, bool peer, struct weir_address *ret_address);
+    uint32_t (*unsent)(const struct weir_socket *socket);
     void (*connect)(struct weir_socket *socket, const struct weir_address *address, uint32_t keepalive_s);
     void (*recv)(struct weir_socket *socket);
     void (*recv_stop)(struct weir_socket *socket);

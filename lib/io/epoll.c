@@ -566,6 +566,7 @@ static const struct io_backend epoll_backend = {
     .discard = tcp_discard,
     .adopted = epoll_adopted,
     .name_of = epoll_name_of,
+    .unsent = tcp_unsent,
     .connect = epoll_connect,
     .recv = epoll_recv,
     .recv_stop = epoll_recv_stop,

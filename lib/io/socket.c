@@ -50,6 +50,11 @@ int weir_socket_local(const struct weir_socket *socket, struct weir_address *ret
     return socket->fd < 0 ? WEIR_EIO : socket->loop->backend->name_of(socket, false, ret_address);
 }
 
+uint32_t weir_socket_unsent(const struct weir_socket *socket)
+{
+    return socket->fd < 0 ? 0 : socket->loop->backend->unsent(socket);
+}
+
 void weir_connect(struct weir_socket *socket, const struct weir_address *address, uint32_t keepalive_s)
 {
     assert(socket->fd < 0);

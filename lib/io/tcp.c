@@ -6,7 +6,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
 #include <weir/errors.h>
 
@@ -102,6 +104,12 @@ int tcp_name(int fd, bool peer, struct weir_address *ret_address)
         return WEIR_EIO;
     *ret_address = address;
     return 0;
+}
+
+uint32_t tcp_unsent(const struct weir_socket *socket)
+{
+    int size = 0;
+    return ioctl(socket->fd, SIOCOUTQ, &size) == 0 && size > 0 ? (uint32_t)size : 0;
 }
 
 static uint64_t clock_ns(clockid_t clock)

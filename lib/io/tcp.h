@@ -29,6 +29,8 @@ void tcp_accept_queued(struct weir_acceptor *acceptor, int flags);
 /* Returns 0 or WEIR_EIO. */
 int tcp_name(int fd, bool peer, struct weir_address *ret_address);
 
+uint32_t tcp_unsent(const struct weir_socket *socket);
+
 uint64_t tcp_clock(void);
 uint64_t tcp_wall(const struct weir_loop *loop);
 void tcp_discard(struct weir_loop *loop, int fd);

@@ -565,6 +565,7 @@ static const struct io_backend uring_backend = {
     .discard = tcp_discard,
     .adopted = uring_adopted,
     .name_of = uring_name_of,
+    .unsent = tcp_unsent,
     .connect = uring_connect,
     .recv = resume_recv,
     .recv_stop = uring_recv_stop,

@@ -41,6 +41,11 @@ static int name_of(const struct weir_socket *socket, bool peer, struct weir_addr
     return 0;
 }
 
+static uint32_t unsent(const struct weir_socket *socket)
+{
+    return sim_end_of(socket)->tx.size;
+}
+
 static void connect_to(struct weir_socket *socket, const struct weir_address *address, uint32_t keepalive_s)
 {
     (void)keepalive_s;
@@ -224,6 +229,7 @@ static const struct io_backend sim_backend = {
     .discard = discard,
     .adopted = adopted,
     .name_of = name_of,
+    .unsent = unsent,
     .connect = connect_to,
     .recv = start_recv,
     .recv_stop = stop_recv,

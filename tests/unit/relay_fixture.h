@@ -27,6 +27,7 @@ struct fixture {
     struct weir_relay_budget budget;
     uint64_t totals[2];
     bool shut[2], stopping_recv[2];
+    uint32_t unsent[2];
     int lent;
     int ended; /* times */
     enum weir_relay_end end;
@@ -62,6 +63,12 @@ static inline void fake_shutdown(struct weir_socket *socket)
     fixture_of(socket)->shut[side_of(socket)] = true;
 }
 
+static inline uint32_t fake_unsent(const struct weir_socket *socket)
+{
+    const struct fixture *f = (const struct fixture *)socket->loop;
+    return f->unsent[socket == &f->sockets[UPSTREAM]];
+}
+
 static inline void fake_loan_return(struct weir_loop *loop, struct weir_loan *loan)
 {
     ((struct fixture *)loop)->lent--;
@@ -75,6 +82,7 @@ static const struct io_backend fake_backend = {
     .recv_stop = fake_recv_stop,
     .send = fake_send,
     .shutdown = fake_shutdown,
+    .unsent = fake_unsent,
     .watch = fake_nothing,
     .watch_stop = fake_nothing,
     .adopted = fake_nothing,

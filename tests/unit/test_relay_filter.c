@@ -181,6 +181,33 @@ static void a_socket_that_ends_before_its_filter_is_truncated_and_what_came_is_d
     assert_int_equal(f->end, WEIR_RELAY_CLIENT_TRUNCATED);
 }
 
+static void a_truncated_end_waits_for_what_has_not_arrived(void **state)
+{
+    struct fixture *f = *state;
+    f->unsent[UPSTREAM] = 1;
+    arrives_text(f, CLIENT, "aa");
+    io_recv_ended(&f->sockets[CLIENT], 0);
+    takes(f, UPSTREAM, 1);
+    passes(f, 9 * SECOND);
+    assert_int_equal(f->ended, 0);
+    f->unsent[UPSTREAM] = 0;
+    passes(f, SECOND / 2);
+    assert_int_equal(f->ended, 1);
+    assert_int_equal(f->end, WEIR_RELAY_CLIENT_TRUNCATED);
+}
+
+static void a_truncated_end_waits_no_longer_than_a_half_closed_one(void **state)
+{
+    struct fixture *f = *state;
+    f->unsent[UPSTREAM] = 1;
+    arrives_text(f, CLIENT, "aa");
+    io_recv_ended(&f->sockets[CLIENT], 0);
+    takes(f, UPSTREAM, 1);
+    passes(f, 10 * SECOND);
+    assert_int_equal(f->ended, 1);
+    assert_int_equal(f->end, WEIR_RELAY_CLIENT_TRUNCATED);
+}
+
 static void corrupt_bytes_end_it(void **state)
 {
     struct fixture *f = *state;
@@ -268,6 +295,8 @@ int main(void)
         CLIENT_TEST(a_filters_end_is_carried_through_as_the_other_sides_end),
         CLIENT_TEST(the_sockets_end_behind_the_filters_end_changes_nothing),
         CLIENT_TEST(a_socket_that_ends_before_its_filter_is_truncated_and_what_came_is_delivered),
+        CLIENT_TEST(a_truncated_end_waits_for_what_has_not_arrived),
+        CLIENT_TEST(a_truncated_end_waits_no_longer_than_a_half_closed_one),
         CLIENT_TEST(corrupt_bytes_end_it),
         CLIENT_TEST(answers_go_back_to_the_side_that_asked),
         CLIENT_TEST(a_peer_that_asks_without_reading_is_cut_off),
