@@ -174,7 +174,7 @@ struct snapshot {
     uint32_t expectation_count;
 
     /* bound */
-    bool unknown_let_in;           /* no policy, or a rule for "*" allows something */
+    bool unknown_let_in;            /* no policy, or a rule for "*" allows something */
     struct client_counters *other;  /* all clients that are not configured */
     struct client_counters *nobody; /* connections refused before their client was known */
     struct reach unknown_reach;
