@@ -327,6 +327,8 @@ static void upstream_shaken(struct handshake *handshake, int status)
     struct conn *conn = handshake->owner;
     if (status == 0)
         conn_run(conn, STAGE_RELAY);
+    else if (status == WEIR_ENOMEM)
+        conn_end(conn, CLOSE_OUT_OF_MEMORY);
     else if (status == WEIR_EIO)
         attempt_failed(conn, status, UPSTREAM_FAILURE_TLS, tls_session_failure(conn->upstream_tls.session)->text);
     else

@@ -184,9 +184,20 @@ static void resume(struct handshake *handshake)
     weir_recv(handshake->socket);
 }
 
+/* Whoever waits for an upstream may have to wait long, and may go: where nothing is received, a watch tells of it. */
+static void keep_watch(struct handshake *handshake)
+{
+    if (handshake->state != HANDSHAKE_ESTABLISHED || handshake->receiving || handshake->watching)
+        return;
+    handshake->watching = true;
+    weir_watch(handshake->socket);
+}
+
 static void established(struct handshake *handshake)
 {
     handshake->state = HANDSHAKE_ESTABLISHED;
+    resume(handshake);
+    keep_watch(handshake);
     if (handshake_sent_all(handshake))
         tell(handshake, 0);
 }
@@ -253,6 +264,16 @@ static void received(struct weir_socket *socket, int status, struct weir_loan *l
         broken(handshake);
     else if (handshake->state != HANDSHAKE_OVER)
         resume(handshake);
+    keep_watch(handshake);
+}
+
+static void noticed(struct weir_socket *socket, int status)
+{
+    struct handshake *handshake = socket->owner;
+    if (status < 0)
+        handshake->watching = false;
+    else if (status == WEIR_WATCH_RESET)
+        broken(handshake);
 }
 
 /* Whoever closes the socket has put events of its own on it. */
@@ -262,7 +283,12 @@ static void closed(struct weir_socket *socket)
     assert(false && "a socket was closed under its handshake");
 }
 
-static const struct weir_socket_events handshake_events = { .received = received, .sent = sent, .closed = closed };
+static const struct weir_socket_events handshake_events = {
+    .received = received,
+    .sent = sent,
+    .noticed = noticed,
+    .closed = closed,
+};
 
 void handshake_start(struct handshake *handshake, struct handshakes *line, struct weir_socket *socket,
                      struct tls_session *session, void (*done)(struct handshake *handshake, int status))

@@ -48,7 +48,7 @@ struct handshake {
     void *owner;                 /* for the caller's use */
     void (*done)(struct handshake *handshake, int status);
     enum handshake_state state;
-    bool sending, receiving, queued, peer_ended, shut;
+    bool sending, receiving, watching, queued, peer_ended, shut;
     struct bytes in, out, in_flight;
     struct weir_sink sink;
     struct handshake *next, **pprev; /* in the line */
