@@ -10,14 +10,16 @@
 #include "world.h"
 
 /* simulator --seeds N [--from S]: lives the lives of N seeds; stops at the first one with a problem.
- * simulator --seed S [--trace]: lives one, and tells it. */
+ * simulator --seed S [--trace]: lives one, and tells it.
+ * --tls: in any case with TLS, which else a part of the seeds has. */
 
-#define USAGE "usage: simulator --seeds N [--from S] | --seed S [--trace]\n"
+#define USAGE "usage: simulator --seeds N [--from S] [--tls] | --seed S [--tls] [--trace]\n"
 
 /* Every so many seeds, one is lived twice: the same must come out. */
 #define TWICE_EVERY 32
 
 static const char *program;
+static bool tls;
 
 /* What to say if the life that goes on now ends the program: the code under test asserts. */
 static char last_words[512];
@@ -40,19 +42,19 @@ static void watch_for_death(void)
 static bool live(uint64_t seed, bool trace, struct verdict *ret_verdict)
 {
     struct verdict again;
-    snprintf(last_words, sizeof last_words, "seed %" PRIu64 ": died\nreplay: %s --seed %" PRIu64 " --trace\n", seed,
-             program, seed);
-    world_live(seed, trace, ret_verdict);
+    snprintf(last_words, sizeof last_words, "seed %" PRIu64 ": died\nreplay: %s --seed %" PRIu64 "%s --trace\n", seed,
+             program, seed, tls ? " --tls" : "");
+    world_live(seed, trace, tls, ret_verdict);
     if (ret_verdict->problem[0] == '\0' && !trace && seed % TWICE_EVERY == 0) {
-        world_live(seed, false, &again);
+        world_live(seed, false, tls, &again);
         if (again.digest != ret_verdict->digest)
             strcpy(ret_verdict->problem, "lived twice, it came out differently");
     }
     if (ret_verdict->problem[0] == '\0')
         return true;
     fflush(stdout);
-    fprintf(stderr, "seed %" PRIu64 ": %s\nreplay: %s --seed %" PRIu64 " --trace\n", seed, ret_verdict->problem,
-            program, seed);
+    fprintf(stderr, "seed %" PRIu64 ": %s\nreplay: %s --seed %" PRIu64 "%s --trace\n", seed, ret_verdict->problem,
+            program, seed, tls ? " --tls" : "");
     return false;
 }
 
@@ -107,6 +109,8 @@ int main(int argc, char **argv)
     for (int n = 1; n < argc && good; n++) {
         if (strcmp(argv[n], "--trace") == 0)
             trace = true;
+        else if (strcmp(argv[n], "--tls") == 0)
+            tls = true;
         else if (strcmp(argv[n], "--seeds") == 0)
             good = read_number(argv[++n], &seeds);
         else if (strcmp(argv[n], "--from") == 0)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 static int64_t held;
 static uint64_t denied, deny_skip, deny_count;
+static bool is_aside;
 
 /* The linker's names. NOLINTBEGIN(cert-dcl51-cpp) */
 void *__real_malloc(size_t size);
@@ -26,12 +26,18 @@ void memory_reset(void)
 {
     held = 0;
     denied = deny_skip = deny_count = 0;
+    is_aside = false;
 }
 
 void memory_deny(uint64_t skip, uint64_t count)
 {
     deny_skip = skip;
     deny_count = count;
+}
+
+void memory_aside(bool aside)
+{
+    is_aside = aside;
 }
 
 int64_t memory_held(void)
@@ -46,7 +52,7 @@ uint64_t memory_denied(void)
 
 static bool deny(void)
 {
-    if (deny_count == 0)
+    if (deny_count == 0 || is_aside)
         return false;
     if (deny_skip > 0) {
         deny_skip--;
@@ -59,7 +65,7 @@ static bool deny(void)
 
 static void *count(void *memory)
 {
-    held += memory != NULL;
+    held += memory != NULL && !is_aside;
     return memory;
 }
 
@@ -103,7 +109,7 @@ char *__wrap_strdup(const char *text)
 
 void __wrap_free(void *memory)
 {
-    held -= memory != NULL;
+    held -= memory != NULL && !is_aside;
     __real_free(memory);
 }
 /* NOLINTEND(cert-dcl51-cpp) */

@@ -7,6 +7,7 @@
 
 #include "../../lib/io/backend.h"
 #include "memory.h"
+#include "oracle_tls.h"
 #include "reference.h"
 #include "world.h"
 
@@ -34,7 +35,16 @@
  * 11. At the end nothing is left: counts of upstreams, clients and listeners, descriptors, loans, operations, timers,
  *     overflow, memory.
  * Bounds
- * 12. A direction's overflow stays within its bound and the loans of a turn; a worker's within its budget. */
+ * 12. A direction's overflow stays within its bound and the loans of a turn; a worker's within its budget.
+ * With TLS (oracle_tls.c)
+ * 13. All of this holds for the plain bytes and for close_notify, whatever crosses the wire: bytes, ends, access by the
+ *     certificate and not by the address, limits, time.
+ * 14. Who has not finished his handshake with a good certificate is nobody: no upstream is dialled for him.
+ * 15. Not a byte of a client comes to an upstream that has not proved who it is, or that does not take the balancer's
+ *     certificate; nor to one that was given up for another.
+ * 16. A side with TLS sees records of TLS and nothing else, encrypted once the handshake is done.
+ * 17. A truncated side is no clean end, neither in the log nor for the other side; who is refused after his handshake
+ *     gets a clean end and not a byte before it. */
 
 /* How late something may be: the loops' stalls, and what delays add up to. */
 static uint64_t slack_ns(const struct world *world)
@@ -83,6 +93,7 @@ void oracle_dialled(struct world *world, struct conn *conn, struct attempt *atte
     const struct pool *pool = reference_pool(life);
     uint32_t before = life->attempt_count - 1, chosen = conn->lease.place;
     check_leases(world);
+    tls_check_dialled(life);
     if (chosen >= pool->place_count || pool->places[chosen].upstream != attempt->upstream)
         world_fail(world, "client %u: the lease and the address dialled do not agree", life->index);
     else if (!reference_allows(life, chosen))
@@ -128,7 +139,7 @@ static void check_accepted(struct world *world, struct worker *worker, const str
     check_accepted(world, worker, conn->next);
     world->last_id[worker->index] = conn->id;
     const struct life *life = world_life_of(world, conn);
-    if (life == NULL)
+    if (life == NULL || tls_on_client(life))
         return;
     struct caller *caller = &world->callers[life->caller];
     bool allowed = reference_rate_allows(life, conn->accepted_ns);
@@ -141,6 +152,29 @@ static void check_accepted(struct world *world, struct worker *worker, const str
     if (!allowed)
         world_fail(world, "client %u was let in, which its rate does not allow", life->index);
     caller->admitted_ns[caller->admitted++] = conn->accepted_ns;
+}
+
+/* The same of a client with TLS: it meets its limits when its handshake is done. Those that are let in come first: all
+ * of a turn have the same time. */
+static void check_shaken(struct world *world, struct worker *worker, bool admitted)
+{
+    for (const struct conn *conn = worker->conns; conn != NULL; conn = conn->next) {
+        struct life *life = world_life_of(world, conn);
+        if (life == NULL || !tls_on_client(life) || life->judged || conn->shaken_ns == 0 ||
+            was_admitted(conn) != admitted)
+            continue;
+        struct caller *caller = &world->callers[life->caller];
+        bool allowed = reference_rate_allows(life, conn->shaken_ns);
+        life->judged = true;
+        if (conn->slot != NULL)
+            check_slots(world, life, conn->slot);
+        if (conn->reason == CLOSE_CLIENT_RATE && allowed)
+            world_fail(world, "client %u was refused for its rate, which allows it", life->index);
+        if (admitted && !allowed)
+            world_fail(world, "client %u was let in, which its rate does not allow", life->index);
+        if (admitted)
+            caller->admitted_ns[caller->admitted++] = conn->shaken_ns;
+    }
 }
 
 /* Time and bounds, of a connection that is open */
@@ -174,6 +208,10 @@ static uint64_t owed_since_ns(const struct net_end *from, const struct net_end *
 /* Whatever can go on goes on at once: an idle or mute connection is the people's doing alone. */
 static void check_flow(const struct life *life)
 {
+    if (tls_on_either(life)) {
+        tls_check_flow(life);
+        return;
+    }
     const struct net_end *client = client_side(life), *upstream = upstream_side(life);
     const struct net_end *ends[] = { client, upstream };
     if (client->reset_ns != 0 && is_late(life->world, later(client->reset_ns, life->attempts[0].at_ns)))
@@ -211,6 +249,7 @@ static void check_time(const struct life *life, const struct conn *conn)
         allowed_ns = reference_pool(life)->connect_timeout_ns;
     } else {
         since_ns = later(active_ns(life), later(client_side(life)->fin_ns, upstream_side(life)->fin_ns));
+        since_ns = later(since_ns, conn->connected_ns);
         allowed_ns = patience_ns(conn);
     }
     if (allowed_ns != 0 && is_late(world, since_ns + allowed_ns))
@@ -218,10 +257,15 @@ static void check_time(const struct life *life, const struct conn *conn)
                    (now_ns - since_ns) / SIM_MS);
 }
 
+/* What waited in a handshake comes at once, and records are longer than what they carry. */
+#define TLS_EXTRA_BYTES (160u << 10)
+
 static void check_overflow(const struct life *life, const struct conn *conn)
 {
     uint32_t bound = conn->acceptor->relay.overflow_bytes != 0 ? conn->acceptor->relay.overflow_bytes : 64u << 10;
     uint32_t turn = (IO_SOCKET_LOANS + 2) * life->world->io.buffer_bytes;
+    if (tls_on_either(life))
+        turn = 2 * turn + TLS_EXTRA_BYTES;
     for (unsigned side = 0; side < 2; side++)
         if (conn->relay.direction[side].overflow_size > bound + turn)
             world_fail(life->world, "client %u: an overflow of %u bytes, %u are allowed", life->index,
@@ -231,10 +275,13 @@ static void check_overflow(const struct life *life, const struct conn *conn)
 void oracle_turned(struct world *world, struct worker *worker)
 {
     check_accepted(world, worker, worker->conns);
+    check_shaken(world, worker, true);
+    check_shaken(world, worker, false);
     for (const struct conn *conn = worker->conns; conn != NULL && !world->failed; conn = conn->next) {
-        const struct life *life = world_life_of(world, conn);
+        struct life *life = world_life_of(world, conn);
         if (life == NULL)
             continue;
+        life->relayed_ns = conn->connected_ns;
         if (conn->reason == CLOSE_NONE && life->attempt_count > 0) {
             check_time(life, conn);
             check_flow(life);
@@ -258,18 +305,20 @@ static bool is_through(const struct life *life, const struct net_end *from, cons
 
 static bool fits_done(const struct life *life)
 {
+    if (tls_on_either(life))
+        return tls_is_through(life);
     return upstream_side(life) != NULL && is_through(life, client_side(life), upstream_side(life)) &&
            is_through(life, upstream_side(life), client_side(life));
 }
 
 static bool fits_client_reset(const struct life *life)
 {
-    return client_side(life)->reset_ns != 0;
+    return client_side(life)->reset_ns != 0 || tls_fits_client_reset(life);
 }
 
 static bool fits_upstream_reset(const struct life *life)
 {
-    return upstream_side(life) != NULL && upstream_side(life)->reset_ns != 0;
+    return upstream_side(life) != NULL && (upstream_side(life)->reset_ns != 0 || tls_fits_upstream_reset(life));
 }
 
 static bool fits_idle_timeout(const struct life *life)
@@ -282,7 +331,8 @@ static bool fits_half_close_timeout(const struct life *life)
 {
     uint64_t half_ns = life->world->snapshot->listeners[life->listener].half_close_timeout_ns;
     return upstream_side(life) != NULL && half_ns != 0 &&
-           (client_side(life)->fin_ns != 0 || upstream_side(life)->fin_ns != 0) &&
+           (tls_ended_ns(&life->client, client_side(life)) != 0 ||
+            tls_ended_ns(life->upstream, upstream_side(life)) != 0) &&
            life->closed_ns >= active_ns(life) + half_ns;
 }
 
@@ -325,7 +375,7 @@ static bool ran_out_of_upstreams(const struct life *life)
 
 static bool fits_connect_failed(const struct life *life)
 {
-    return ran_out_of_upstreams(life) && upstream_side(life)->connect_status < 0;
+    return ran_out_of_upstreams(life) && (upstream_side(life)->connect_status < 0 || tls_fits_connect_failed(life));
 }
 
 static bool fits_connect_timeout(const struct life *life)
@@ -337,8 +387,8 @@ static bool fits_connect_timeout(const struct life *life)
 static bool fits_over_capacity(const struct life *life)
 {
     const struct world *world = life->world;
-    return world->net->descriptors_denied > 0 ||
-           (life->caller >= WORLD_CLIENTS && world->strangers_max < WORLD_STRANGERS);
+    return world->net->descriptors_denied > 0 || tls_fits_over_capacity(life) ||
+           (life->caller >= WORLD_CLIENTS && world->strangers_max < WORLD_CALLERS - WORLD_CLIENTS);
 }
 
 static bool fits_out_of_memory(const struct life *life)
@@ -357,6 +407,11 @@ static bool (*const fits[CLOSE_REASONS])(const struct life *life) = {
     [CLOSE_UPSTREAM_RESET] = fits_upstream_reset,
     [CLOSE_IDLE_TIMEOUT] = fits_idle_timeout,
     [CLOSE_HALF_CLOSE_TIMEOUT] = fits_half_close_timeout,
+    [CLOSE_HANDSHAKE_TIMEOUT] = tls_fits_handshake_timeout,
+    [CLOSE_TLS_NO_CERTIFICATE] = tls_fits_no_certificate,
+    [CLOSE_TLS_BAD_CERTIFICATE] = tls_fits_bad_certificate,
+    [CLOSE_TLS_ERROR] = tls_fits_error,
+    [CLOSE_TLS_TRUNCATED] = tls_fits_truncated,
     [CLOSE_UNKNOWN_CLIENT] = fits_unknown_client,
     [CLOSE_CLIENT_LIMIT] = fits_client_limit,
     [CLOSE_CLIENT_RATE] = fits_client_rate,
@@ -369,8 +424,19 @@ static bool (*const fits[CLOSE_REASONS])(const struct life *life) = {
     [CLOSE_DRAIN_TIMEOUT] = fits_drain_timeout,
 };
 
+/* A connection may start to relay and end in one turn. */
+static void note_relay(struct life *life)
+{
+    const struct world *world = life->world;
+    for (uint32_t n = 0; n < world->shared.workers; n++)
+        for (const struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
+            if (world_life_of(life->world, conn) == life)
+                life->relayed_ns = conn->connected_ns;
+}
+
 void oracle_closed(struct life *life)
 {
+    note_relay(life);
     if (life->lines > 1)
         world_fail(life->world, "client %u: a second line", life->index);
     else if (fits[life->reason] == NULL)
@@ -419,7 +485,7 @@ static void check_bytes(const struct life *life, const struct party *party, cons
 static void check_clean_end(const struct life *life, const struct net_end *from, const struct net_end *to,
                             const char *who)
 {
-    if (!to->shut)
+    if (!to->shut || tls_on_either(life))
         return;
     if (from == NULL || from->fin_ns == 0)
         world_fail(life->world, "client %u: %s sees a clean end that the other side has not sent", life->index, who);
@@ -428,14 +494,19 @@ static void check_clean_end(const struct life *life, const struct net_end *from,
                    who, to->sent, from->peer->sent);
 }
 
+/* What a refused client with TLS gets to read why. */
+#define FAREWELL_NS SIM_SECOND
+
 static void check_end(const struct life *life, const struct net_end *end, const char *who)
 {
     if (end->closed_ns == 0)
         world_fail(life->world, "client %u: the socket to %s was never closed", life->index, who);
-    else if (life->lines > 0 && end->closed_ns > life->closed_ns + slack_ns(life->world))
+    else if (life->lines > 0 && end->closed_ns > life->closed_ns + slack_ns(life->world) + FAREWELL_NS)
         world_fail(life->world, "client %u: the socket to %s was closed %" PRIu64 " ms after the end", life->index, who,
                    (end->closed_ns - life->closed_ns) / SIM_MS);
-    if (life->reason != CLOSE_DONE && !end->reset_sent && !end->dead)
+    bool farewell = end == client_side(life) && tls_is_farewell(life);
+    bool given_up = end != client_side(life) && tls_on_upstream(life) && life->relayed_ns == 0;
+    if (life->reason != CLOSE_DONE && !end->reset_sent && !end->dead && !farewell && !given_up)
         world_fail(life->world, "client %u: reason %s, but %s was not reset", life->index,
                    close_reason_label(life->reason), who);
 }
@@ -446,13 +517,15 @@ static void check_attempts(const struct life *life)
         const struct net_end *end = life->attempts[n].end;
         if (end->closed_ns == 0)
             world_fail(life->world, "client %u: the socket of attempt %u was never closed", life->index, n);
-        if (n + 1 < life->attempt_count && end->sent > 0)
+        if (n + 1 < life->attempt_count && end->sent > 0 && !tls_on_upstream(life))
             world_fail(life->world, "client %u: attempt %u failed, but had its bytes", life->index, n);
     }
 }
 
 static void check_counted_bytes(const struct life *life)
 {
+    if (tls_on_either(life))
+        return;
     const struct net_end *client = client_side(life), *upstream = upstream_side(life);
     uint64_t up = upstream != NULL ? upstream->sent : 0;
     bool exact = life->reason == CLOSE_DONE;
@@ -479,6 +552,8 @@ static void check_life(const struct life *life)
     check_end(life, client, "the client");
     check_attempts(life);
     check_counted_bytes(life);
+    if (tls_on_either(life))
+        tls_check_final(life);
     if (upstream == NULL)
         return;
     check_clean_end(life, client, upstream, "the upstream");

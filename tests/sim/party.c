@@ -17,6 +17,8 @@ static void leave(struct party *party, bool reset)
     sim_cancel(party->sim, &party->act);
     sim_cancel(party->sim, &party->impatience);
     sim_cancel(party->sim, &party->death);
+    if (party->channel != NULL)
+        channel_close(party->channel);
     net_close(party->end, reset);
     party->over(party);
 }
@@ -41,6 +43,32 @@ static uint32_t bounded(uint64_t size, uint32_t max)
 static void act_by(struct party *party, uint64_t at_ns)
 {
     sim_by(party->sim, &party->act, at_ns);
+}
+
+/* With TLS or without */
+
+static int get(struct party *party, void *data, uint32_t size)
+{
+    return party->channel != NULL ? channel_read(party->channel, data, size) : net_read(party->end, data, size);
+}
+
+static int give(struct party *party, const void *data, uint32_t size)
+{
+    return party->channel != NULL ? channel_write(party->channel, data, size) : net_write(party->end, data, size);
+}
+
+static void end_side(struct party *party)
+{
+    if (party->channel != NULL)
+        channel_shutdown(party->channel);
+    else
+        net_shutdown(party->end);
+}
+
+/* Nothing waits that it has said. */
+static bool gave_all(struct party *party)
+{
+    return party->channel == NULL || (party->channel->established && channel_flush(party->channel));
 }
 
 /* Reading */
@@ -72,7 +100,7 @@ static void read_some(struct party *party)
 {
     if (!may_read(party))
         return;
-    int status = net_read(party->end, piece, bounded(UINT64_MAX, party->script.read_max));
+    int status = get(party, piece, bounded(UINT64_MAX, party->script.read_max));
     if (status == WEIR_EAGAIN)
         return;
     progress(party);
@@ -114,7 +142,7 @@ static void write_some(struct party *party)
     }
     uint32_t size = bounded(left, party->script.write_max);
     stream_fill(party->sends, party->sent, piece, size);
-    int status = net_write(party->end, piece, size);
+    int status = give(party, piece, size);
     if (status == WEIR_EAGAIN)
         return;
     progress(party);
@@ -134,10 +162,12 @@ static void end_by_manner(struct party *party)
     switch (party->script.manner) {
     case PARTY_SHUTS:
         party->shut = true;
-        net_shutdown(party->end);
+        end_side(party);
         break;
     case PARTY_CLOSES:
         party->shut = party->end->rx.size == 0 && party->saw_end;
+        if (party->channel != NULL)
+            end_side(party);
         break_off(party, false);
         break;
     case PARTY_RESETS:
@@ -150,11 +180,14 @@ static void end_by_manner(struct party *party)
 
 static void maybe_end(struct party *party)
 {
-    if (party->saw_break || (party->shut && party->saw_end))
+    bool gave = gave_all(party);
+    if (party->saw_break || (party->shut && party->saw_end && gave))
         leave(party, false);
+    else if (party->channel != NULL && channel_quits(party->channel))
+        break_off(party, party->script.manner != PARTY_CLOSES);
     else if (party->sent + party->received >= party->script.dies_after)
         break_off(party, true);
-    else if (!party->shut && said_all(party))
+    else if (!party->shut && said_all(party) && gave)
         end_by_manner(party);
 }
 
@@ -169,7 +202,7 @@ static void act(struct sim_event *event)
     read_some(party);
     write_some(party);
     maybe_end(party);
-    if (party->shut && party->saw_end && !party->gone)
+    if (party->shut && party->saw_end && !party->gone && gave_all(party))
         act_by(party, party->sim->now_ns);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "channel.h"
 #include "net.h"
 
 /* One who talks over a connection by a script: a client, or an upstream's side of a connection. It writes, reads,
@@ -35,6 +36,7 @@ struct party_script {
 struct party {
     struct sim *sim;
     struct net_end *end;
+    struct channel *channel; /* NULL: plain bytes */
     struct party_script script;
     uint64_t sends;   /* its stream */
     uint64_t expects; /* the other's stream; 0: no byte may come */

@@ -38,7 +38,7 @@ struct sim *sim_new(uint64_t seed)
     struct sim *sim = sim_alloc(sizeof *sim);
     sim->random.state = seed;
     sim->now_ns = SIM_SECOND;
-    sim->wall_ns = UINT64_C(1700000000) * SIM_SECOND;
+    sim->wall_ns = SIM_WALL_S * SIM_SECOND;
     sim->capacity = 1024;
     sim->heap = sim_bytes(sim->capacity * sizeof sim->heap[0]);
     return sim;

@@ -14,6 +14,9 @@
 #define SIM_MS UINT64_C(1000000)
 #define SIM_SECOND UINT64_C(1000000000)
 
+/* The wall clock at the beginning, in seconds since 1970. */
+#define SIM_WALL_S 1700000000
+
 /* Something that will happen. Embedded in what it belongs to; zero it and set `run`. */
 struct sim_event {
     void (*run)(struct sim_event *event);

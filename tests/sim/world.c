@@ -49,6 +49,33 @@ static void client_over(struct party *party)
     oracle_left(life);
 }
 
+static struct tls_context *context_of(struct world *world, enum kit_part part)
+{
+    struct tls_context **context = &world->tls.contexts[part];
+    memory_aside(true);
+    int err = *context != NULL ? 0 : tls_context_new(kit_material(part), kit_role(part), world->loops[0], context);
+    memory_aside(false);
+    assert(err == 0);
+    return *context;
+}
+
+static struct channel *open_channel(struct world *world, struct net_end *end, enum kit_part part,
+                                    const struct weir_address *address)
+{
+    struct channel_script script = draw_channel(world);
+    SIM_TRACE(world->sim, "port %u comes with certificate %d, plays %d, ends by %d", weir_address_port(&end->local),
+              (int)part, (int)script.play, (int)script.end);
+    return channel_new(end, context_of(world, part), &script, address);
+}
+
+static void close_contexts(struct world *world)
+{
+    memory_aside(true);
+    for (uint32_t n = 0; n < KIT_PARTS; n++)
+        tls_context_free(&world->tls.contexts[n]);
+    memory_aside(false);
+}
+
 static void client_arrives(struct sim_event *event)
 {
     struct life *life = (struct life *)((char *)event - offsetof(struct life, arrival));
@@ -63,6 +90,9 @@ static void client_arrives(struct sim_event *event)
     party->sends = ++world->next_stream;
     party->over = client_over;
     party->owner = life;
+    enum kit_part part = world->tls.listeners[life->listener];
+    if (part != KIT_PARTS)
+        party->channel = open_channel(world, party->end, life->part, &party->end->remote);
     party_start(party);
 }
 
@@ -118,7 +148,9 @@ static void serve(struct host *host, struct net_end *end)
     party->over = upstream_over;
     party->owner = host;
     if (attempt != NULL) {
-        attempt->life->upstream = party;
+        attempt->life->upstream = attempt->party = party;
+        if (world->tls.pools[world->snapshot->listeners[attempt->life->listener].pool] != KIT_PARTS)
+            party->channel = open_channel(world, end, world->tls.hosts[host->upstream], NULL);
         party->expects = attempt->life->client.sends;
         if (party->script.echo)
             party->sends = party->expects;
@@ -435,7 +467,7 @@ static void run(struct world *world)
     }
 }
 
-static struct world *world_new(uint64_t seed, bool trace)
+static struct world *world_new(uint64_t seed, bool trace, bool tls)
 {
     struct sim *sim = sim_new(seed);
     struct world *world = sim_alloc(sizeof *world);
@@ -451,6 +483,7 @@ static struct world *world_new(uint64_t seed, bool trace)
     world->snapshot = draw_snapshot(world);
     draw_people(world);
     draw_troubles(world);
+    draw_tls(world, seed, tls);
     return world;
 }
 
@@ -465,10 +498,10 @@ static void summarise(const struct world *world, struct verdict *ret_verdict)
         ret_verdict->reasons[world->lives[n].reason]++;
 }
 
-void world_live(uint64_t seed, bool trace, struct verdict *ret_verdict)
+void world_live(uint64_t seed, bool trace, bool tls, struct verdict *ret_verdict)
 {
     memory_reset();
-    struct world *world = world_new(seed, trace);
+    struct world *world = world_new(seed, trace, tls);
     log_redirect(logged, world);
     if (world->deny_at_start)
         memory_deny(world->deny_skip, world->deny_count);
@@ -485,8 +518,10 @@ void world_live(uint64_t seed, bool trace, struct verdict *ret_verdict)
         world_fail(world, "the balancer could not be built: %s", weir_strerror(err));
     }
     memory_deny(0, 0);
-    if (!world->failed)
+    if (!world->failed) {
+        close_contexts(world);
         close_balancer(world);
+    }
     if (!world->failed && memory_held() != 0)
         world_fail(world, "%" PRIi64 " pieces of memory were not given back", memory_held());
     summarise(world, ret_verdict);

@@ -2,7 +2,10 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include <assert.h>
+
 #include "../../server/proxy/conn.h"
+#include "kit.h"
 #include "party.h"
 #include "sim_io.h"
 
@@ -17,7 +20,9 @@
 #define WORLD_STRANGERS 3
 #define WORLD_RULES 3
 #define WORLD_LIVES 32
-#define WORLD_CALLERS (WORLD_CLIENTS + WORLD_STRANGERS)
+/* Strangers without a certificate go by their addresses, those with one by its name. */
+#define WORLD_CALLERS (WORLD_CLIENTS + 2 * WORLD_STRANGERS)
+static_assert(WORLD_CLIENTS == KIT_CLIENTS && WORLD_STRANGERS == KIT_STRANGERS, "everybody has a certificate");
 
 /* How the people of one side behave: per mille of them, but for the bounds. */
 struct manners {
@@ -42,12 +47,24 @@ struct host {
     uint64_t drain_ns;      /* 0: never */
 };
 
+/* What there is of TLS. */
+struct privacy {
+    bool on;
+    struct random chance;
+    enum kit_part listeners[WORLD_LISTENERS]; /* KIT_PARTS: plain */
+    enum kit_part pools[WORLD_POOLS];
+    enum kit_part hosts[WORLD_UPSTREAMS];
+    uint32_t bad, misplays, truncates, holds, quits; /* per mille */
+    struct tls_context *contexts[KIT_PARTS];         /* of people; made when they are needed first */
+};
+
 /* The balancer dialled an upstream for a client. */
 struct attempt {
     struct life *life;
     struct net_end *end;
     uint32_t upstream;
     uint64_t at_ns;
+    struct party *party; /* who answered; NULL: nobody */
 };
 
 /* A client's connection, from its arrival to the last of its ends. */
@@ -62,6 +79,9 @@ struct life {
     struct attempt attempts[WEIR_TRIED_MAX];
     uint32_t attempt_count;
     struct party *upstream;   /* who answered; NULL: nobody */
+    enum kit_part part;       /* the certificate it comes with, where there is TLS */
+    uint64_t relayed_ns;      /* bytes go both ways from here on; 0: not yet */
+    bool judged;              /* as one that its limits had to admit */
     enum close_reason reason; /* from its log line */
     uint32_t lines;
     uint64_t closed_ns;
@@ -111,6 +131,8 @@ struct world {
     uint64_t deny_skip, deny_count;
     bool deny_at_start; /* allocations are denied while the balancer is built, not while it runs */
 
+    struct privacy tls;
+
     uint64_t full_ns;            /* when there was last no room for another connection */
     uint64_t moved, moved_steps; /* the network's bytes, and the step at which they last changed */
 
@@ -126,8 +148,8 @@ struct verdict {
     uint32_t reasons[CLOSE_REASONS]; /* how they ended */
 };
 
-/* Lives the life of a seed, and judges it. */
-void world_live(uint64_t seed, bool trace, struct verdict *ret_verdict);
+/* Lives the life of a seed, and judges it. `tls`: in any case with TLS. */
+void world_live(uint64_t seed, bool trace, bool tls, struct verdict *ret_verdict);
 
 /* draw.c: everything that is decided before the first event. */
 void draw_weather(struct random *random, struct net_weather *weather);
@@ -136,6 +158,8 @@ struct snapshot *draw_snapshot(struct world *world);
 void draw_people(struct world *world);
 void draw_troubles(struct world *world);
 struct party_script draw_script(struct world *world, const struct manners *manners);
+struct channel_script draw_channel(struct world *world);
+void draw_tls(struct world *world, uint64_t seed, bool forced);
 struct weir_address draw_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 
 /* world.c */

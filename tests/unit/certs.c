@@ -116,8 +116,13 @@ EVP_PKEY *cert_mismatched_key(EVP_PKEY *shown)
 
 X509_CRL *cert_crl(const struct cert *issuer, int64_t until_s, const struct cert *revoked)
 {
+    return cert_crl_between(issuer, time(NULL) - CERT_DAY, until_s, revoked);
+}
+
+X509_CRL *cert_crl_between(const struct cert *issuer, int64_t from_s, int64_t until_s, const struct cert *revoked)
+{
     X509_CRL *crl = X509_CRL_new();
-    ASN1_TIME *from = ASN1_TIME_set(NULL, time(NULL) - CERT_DAY), *until = ASN1_TIME_set(NULL, until_s);
+    ASN1_TIME *from = ASN1_TIME_set(NULL, from_s), *until = ASN1_TIME_set(NULL, until_s);
     X509_CRL_set_version(crl, X509_CRL_VERSION_2);
     X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer->x509));
     X509_CRL_set1_lastUpdate(crl, from);

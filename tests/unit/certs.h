@@ -38,8 +38,9 @@ void cert_free(struct cert *cert);
 /* A P-256 key whose private half belongs to another public half. */
 EVP_PKEY *cert_mismatched_key(EVP_PKEY *shown);
 
-/* A CRL that ends at `until_s`. `revoked` may be NULL. */
+/* A CRL that ends at `until_s`; it begins a day ago, or at `from_s`. `revoked` may be NULL. */
 X509_CRL *cert_crl(const struct cert *issuer, int64_t until_s, const struct cert *revoked);
+X509_CRL *cert_crl_between(const struct cert *issuer, int64_t from_s, int64_t until_s, const struct cert *revoked);
 
 /* A folder for a test's files, removed with all that is in it. */
 const char *certs_folder(void);
