@@ -121,7 +121,7 @@ def assert_refused(weir, alert, words, reason="tls_bad_certificate", **options):
     entry = weir.wait_closed(reason=reason)
     assert re.search(words, entry["detail"]), entry
     assert entry.get("client", "") == "" and weir.closed(reason) == 1
-    assert weir.metrics().sum("weir_client_denied_total") == 0
+    assert weir.metrics().sum("weir_client_denied_total", client="", reason=reason) == 1
 
 
 @pytest.mark.parametrize("case", BAD)
