@@ -101,7 +101,7 @@ def flood(port, count):
 @pytest.mark.exact
 def test_handshakes_in_loops_beside_established_connections(balancer):
     """E6: the p99 of established connections is at most three times the unloaded one, or that and two steps of a
-    handshake, the larger. (A machine that others use too has a tail of its own: there it is the p90, and four steps.)"""
+    handshake, the larger. (A machine that others use too has a tail of its own: the p90 there, and four steps.)"""
     rounds, share, steps = amount(8, full=100), amount(0.9, full=0.99), amount(4, full=2)
     with Upstream(echo) as web, secure(balancer, web, workers=1) as weir:
         alone_on_a_processor(weir)

@@ -7,7 +7,7 @@ import pytest
 
 import certs
 from certs import alice, bob, nobody, root
-from peers import LOOPBACK, Upstream, banner, echo, half_close, in_threads, receive, receive_exactly
+from peers import LOOPBACK, Upstream, banner, echo, half_close, in_threads, receive_exactly
 from settings import amount
 from tls import client_context, listener_block
 from weir import configuration

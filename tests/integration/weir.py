@@ -25,7 +25,7 @@ import yaml
 
 import settings
 from peers import (
-    LOOPBACK, Received, Truncated, connect, digest_of, echo, eventually, free_port, half_close, is_served, receive,
+    LOOPBACK, Truncated, connect, echo, eventually, free_port, half_close, is_served, receive,
     receive_exactly)
 from settings import DEADLINE
 from tls import HOSTNAME, Tls, alert_of
