@@ -282,10 +282,13 @@ void oracle_turned(struct world *world, struct worker *worker)
         if (life == NULL)
             continue;
         life->relayed_ns = conn->connected_ns;
+        tls_check_time(life, conn);
         if (conn->reason == CLOSE_NONE && life->attempt_count > 0) {
             check_time(life, conn);
             check_flow(life);
         }
+        if (conn->reason == CLOSE_NONE && life->attempt_count == 0 && tls_on_client(life))
+            check_flow(life);
         check_overflow(life, conn);
     }
     if (worker->budget.used > worker->budget.limit)
@@ -633,6 +636,8 @@ static void check_leftovers(struct world *world)
             world_fail(world, "a timer is armed at the end");
         if (world->workers[n].budget.used != 0)
             world_fail(world, "overflow is counted at the end");
+        if (world->workers[n].nobody_count != 0 || world->workers[n].handshakes.first != NULL)
+            world_fail(world, "handshakes are counted at the end");
     }
 }
 

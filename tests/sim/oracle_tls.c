@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "memory.h"
+
 static enum kit_part listener_part(const struct life *life)
 {
     return life->world->tls.listeners[life->listener];
@@ -149,7 +151,23 @@ void tls_check_dialled(const struct life *life)
         world_fail(life->world, "client %u has not done its handshake, and an upstream is dialled for it", life->index);
 }
 
+/* A handshake comes to its end in time, one way or the other. */
+void tls_check_time(const struct life *life, const struct conn *conn)
+{
+    uint64_t until_ns = conn->accepted_ns + conn->acceptor->listener->handshake_timeout_ns;
+    if (tls_on_client(life) && conn->reason == CLOSE_NONE && conn->shaken_ns == 0 && is_late(life, until_ns))
+        world_fail(life->world, "client %u: its handshake goes on, and no timeout ends it", life->index);
+}
+
 /* At the end */
+
+/* Of a connection that ends cleanly: unless it could not all be said in a second, or not be made. */
+static bool owes_notice(const struct life *life)
+{
+    uint64_t took_ns = life->client.end->peer->closed_ns - life->closed_ns;
+    return life->reason == CLOSE_DONE ||
+           (tls_is_farewell(life) && life->reason != CLOSE_TLS_ERROR && took_ns < SIM_SECOND && memory_denied() == 0);
+}
 
 static void check_channel(const struct life *life, const struct party *party, const char *who)
 {
@@ -158,8 +176,9 @@ static void check_channel(const struct life *life, const struct party *party, co
         return;
     if (channel->foreign)
         world_fail(life->world, "client %u: %s gets what is no TLS, or not encrypted", life->index, who);
-    if (channel->cut && life->reason == CLOSE_DONE)
-        world_fail(life->world, "client %u: %s sees no close_notify, and the reason is done", life->index, who);
+    if (channel->cut && channel->established && owes_notice(life))
+        world_fail(life->world, "client %u: %s sees no close_notify, and the reason is %s", life->index, who,
+                   close_reason_label(life->reason));
 }
 
 /* What somebody takes for a clean end is one: the other's, after all of his bytes; or a refusal, after none. */

@@ -19,6 +19,7 @@ uint64_t tls_ended_ns(const struct party *party, const struct net_end *end);
 
 /* Plain bytes and ends, as the people see them. */
 void tls_check_flow(const struct life *life);
+void tls_check_time(const struct life *life, const struct conn *conn);
 bool tls_is_through(const struct life *life);
 void tls_check_dialled(const struct life *life);
 void tls_check_final(const struct life *life);
