@@ -207,6 +207,8 @@ int channel_write(struct channel *channel, const void *data, uint32_t size)
         return WEIR_EAGAIN;
     struct weir_filter *filter = tls_session_filter(channel->session);
     memory_aside(true);
+    if (random_chance(&channel->chance, channel->script.updates))
+        SSL_key_update(channel->session->ssl, SSL_KEY_UPDATE_REQUESTED);
     enum weir_filter_result result = filter->ops->encode(filter, data, size, &out.sink);
     memory_aside(false);
     assert(result == WEIR_FILTER_OK);

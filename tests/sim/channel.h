@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../../server/tls/session.h"
+#include "../../server/tls/parts.h"
 #include "net.h"
 
 /* TLS between one of the people and the network: calls in the manner of net_read() and net_write(), for plain bytes. It
@@ -27,6 +27,7 @@ enum channel_end {
 struct channel_script {
     enum channel_play play;
     enum channel_end end;
+    uint32_t updates;  /* per mille of writes that bring new keys, and ask for some */
     uint64_t quits_at; /* breaks off once so many bytes have crossed the wire before the handshake is done */
 };
 
