@@ -64,7 +64,7 @@ struct weir_loop {
     _Atomic(struct weir_message *) messages; /* newest first */
     _Atomic uint64_t busy_ns;                /* of the runs that have ended */
     _Atomic clockid_t cpu_clock;             /* of the thread that runs it; 0: none does */
-    uint32_t catch_up_turns;                 /* left, while timers are far overdue */
+    uint64_t catch_up_until_ns;              /* timers that are far overdue wait until then; 0: none is */
     bool stopping;
 };
 

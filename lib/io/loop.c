@@ -12,7 +12,7 @@
 #define BUFFERS_MAX 32768
 #define BUFFER_BYTES_DEFAULT (16u << 10)
 #define FAR_OVERDUE_NS UINT64_C(100000000)
-#define CATCH_UP_TURNS 16 /* thousands of events */
+#define CATCH_UP_NS UINT64_C(250000000)
 
 /* Birth and death */
 
@@ -100,16 +100,18 @@ static void deliver_messages(struct weir_loop *loop)
 
 /* Running */
 
-/* A process that was stopped wakes with its timers overdue, and with what came meanwhile not yet read: that goes first,
- * so that nobody counts as silent for the time in which nobody listened. */
+/* A process that was stopped wakes with its timers overdue, and with what came meanwhile not yet read. That goes first,
+ * and those who were stopped in the middle of something get a moment to go on, so that nobody counts as silent for the
+ * time in which nobody listened. */
 static bool is_catching_up(struct weir_loop *loop)
 {
     uint64_t next = timers_next(&loop->timers);
-    if (next >= loop->now_ns || loop->now_ns - next < FAR_OVERDUE_NS)
-        loop->catch_up_turns = CATCH_UP_TURNS;
-    else if (loop->catch_up_turns > 0)
-        loop->catch_up_turns--;
-    return loop->catch_up_turns != CATCH_UP_TURNS && loop->catch_up_turns != 0;
+    bool far_overdue = next < loop->now_ns && loop->now_ns - next >= FAR_OVERDUE_NS;
+    if (far_overdue && loop->catch_up_until_ns == 0)
+        loop->catch_up_until_ns = loop->now_ns + CATCH_UP_NS;
+    if (!far_overdue || loop->now_ns >= loop->catch_up_until_ns)
+        loop->catch_up_until_ns = 0;
+    return loop->catch_up_until_ns != 0;
 }
 
 static void fire_timers(struct weir_loop *loop)
@@ -146,7 +148,8 @@ static void stop_cpu_clock(struct weir_loop *loop)
 
 int io_loop_turn(struct weir_loop *loop)
 {
-    int err = loop->backend->turn(loop, timers_next(&loop->timers));
+    uint64_t deadline_ns = loop->catch_up_until_ns != 0 ? loop->catch_up_until_ns : timers_next(&loop->timers);
+    int err = loop->backend->turn(loop, deadline_ns);
     fire_timers(loop);
     deliver_messages(loop);
     return err;
