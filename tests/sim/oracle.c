@@ -428,18 +428,20 @@ static bool (*const fits[CLOSE_REASONS])(const struct life *life) = {
 };
 
 /* A connection may start to relay and end in one turn. */
-static void note_relay(struct life *life)
+static void note_times(struct life *life)
 {
     const struct world *world = life->world;
     for (uint32_t n = 0; n < world->shared.workers; n++)
         for (const struct conn *conn = world->workers[n].conns; conn != NULL; conn = conn->next)
-            if (world_life_of(life->world, conn) == life)
+            if (world_life_of(life->world, conn) == life) {
+                life->accepted_ns = conn->accepted_ns;
                 life->relayed_ns = conn->connected_ns;
+            }
 }
 
 void oracle_closed(struct life *life)
 {
-    note_relay(life);
+    note_times(life);
     if (life->lines > 1)
         world_fail(life->world, "client %u: a second line", life->index);
     else if (fits[life->reason] == NULL)

@@ -151,12 +151,23 @@ void tls_check_dialled(const struct life *life)
         world_fail(life->world, "client %u has not done its handshake, and an upstream is dialled for it", life->index);
 }
 
+/* What came for a handshake has its turn soon. */
+static void check_turn(const struct life *life, const struct handshake *handshake, const struct net_end *end,
+                       uint64_t from_ns)
+{
+    if (handshake != NULL && handshake->queued && is_late(life, latest(end->read_ns, end->connected_ns, from_ns)))
+        world_fail(life->world, "client %u: a handshake of its has no turn", life->index);
+}
+
 /* A handshake comes to its end in time, one way or the other. */
 void tls_check_time(const struct life *life, const struct conn *conn)
 {
     uint64_t until_ns = conn->accepted_ns + conn->acceptor->listener->handshake_timeout_ns;
     if (tls_on_client(life) && conn->reason == CLOSE_NONE && conn->shaken_ns == 0 && is_late(life, until_ns))
         world_fail(life->world, "client %u: its handshake goes on, and no timeout ends it", life->index);
+    check_turn(life, conn->client_tls.handshake, life->client.end->peer, conn->accepted_ns);
+    if (last_attempt(life) != NULL)
+        check_turn(life, conn->upstream_tls.handshake, last_attempt(life)->end, conn->connecting_ns);
 }
 
 /* At the end */
@@ -167,6 +178,16 @@ static bool owes_notice(const struct life *life)
     uint64_t took_ns = life->client.end->peer->closed_ns - life->closed_ns;
     return life->reason == CLOSE_DONE ||
            (tls_is_farewell(life) && life->reason != CLOSE_TLS_ERROR && took_ns < SIM_SECOND && memory_denied() == 0);
+}
+
+/* Who is refused can read why: no reset before a second is over. */
+static void check_farewell(const struct life *life)
+{
+    const struct net_end *client = life->client.end->peer;
+    if (tls_is_farewell(life) && client->reset_sent && client->reset_ns == 0 && memory_denied() == 0 &&
+        client->closed_ns < life->closed_ns + SIM_SECOND && !life->client.broke)
+        world_fail(life->world, "client %u: reason %s, but it was reset", life->index,
+                   close_reason_label(life->reason));
 }
 
 static void check_channel(const struct life *life, const struct party *party, const char *who)
@@ -229,6 +250,7 @@ void tls_check_final(const struct life *life)
     const struct attempt *attempt = last_attempt(life);
     check_counted_bytes(life);
     check_channel(life, &life->client, "the client");
+    check_farewell(life);
     if (is_nobody(life) && attempt != NULL)
         world_fail(life->world, "client %u has failed its handshake, but an upstream was dialled", life->index);
     for (uint32_t n = 0; n < life->attempt_count; n++)
@@ -290,8 +312,7 @@ bool tls_fits_truncated(const struct life *life)
 bool tls_fits_handshake_timeout(const struct life *life)
 {
     uint64_t timeout_ns = life->world->snapshot->listeners[life->listener].handshake_timeout_ns;
-    return tls_on_client(life) && life->attempt_count == 0 &&
-           life->closed_ns >= life->client.end->peer->connected_ns + timeout_ns;
+    return tls_on_client(life) && life->attempt_count == 0 && life->closed_ns >= life->accepted_ns + timeout_ns;
 }
 
 /* Who leaves in the middle of a handshake has not even to break off. */

@@ -80,6 +80,7 @@ struct life {
     uint32_t attempt_count;
     struct party *upstream;   /* who answered; NULL: nobody */
     enum kit_part part;       /* the certificate it comes with, where there is TLS */
+    uint64_t accepted_ns;     /* known when it is closed */
     uint64_t relayed_ns;      /* bytes go both ways from here on; 0: not yet */
     bool judged;              /* as one that its limits had to admit */
     enum close_reason reason; /* from its log line */
