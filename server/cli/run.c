@@ -116,7 +116,7 @@ static void drain(struct running *running, const sigset_t *set)
     uint64_t start_ns = balancer_uptime_ns(balancer);
     log_info("draining", LOG_U64("open", balancer_open_connections(balancer)), LOG_MS("drain_timeout_ms", timeout_ns));
     balancer_drain(balancer);
-    while (balancer_open_connections(balancer) > 0 && balancer_uptime_ns(balancer) - start_ns < timeout_ns) {
+    while (!balancer_drained(balancer) && balancer_uptime_ns(balancer) - start_ns < timeout_ns) {
         int number = wait_for_signal(set, &look);
         if (number == SIGTERM || number == SIGINT)
             break;

@@ -267,6 +267,11 @@ void balancer_drain(struct balancer *balancer)
             weir_loop_post(balancer->threads[n].loop, &balancer->threads[n].drain);
 }
 
+bool balancer_drained(const struct balancer *balancer)
+{
+    return atomic_load(&balancer->shared.open_acceptors) == 0 && balancer_open_connections(balancer) == 0;
+}
+
 /* A worker that never ran is run once, to close what it holds. */
 static void stop_workers(struct balancer *balancer)
 {

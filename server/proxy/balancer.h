@@ -20,6 +20,10 @@ int balancer_start(struct balancer *balancer);
 /* Stops accepting; open connections go on. */
 void balancer_drain(struct balancer *balancer);
 
+/* Whether a draining balancer has nothing more to do: its listeners are closed, what waited in their queues was served,
+ * and no connection is open. */
+bool balancer_drained(const struct balancer *balancer);
+
 /* Ends all open connections (reason drain_timeout), stops the workers and frees everything. Accepts NULL. */
 void balancer_free(struct balancer **pbalancer);
 

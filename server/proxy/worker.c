@@ -126,6 +126,7 @@ static void acceptor_closed(struct weir_acceptor *socket)
 {
     struct acceptor *acceptor = (struct acceptor *)((char *)socket - offsetof(struct acceptor, socket));
     acceptor->open = false;
+    atomic_fetch_sub(&acceptor->worker->shared->open_acceptors, 1);
     worker_part_closed(acceptor->worker);
 }
 
@@ -144,6 +145,7 @@ static void init_acceptor(struct worker *worker, uint32_t index, int fd)
     acceptor->socket.accepted = accepted;
     acceptor->socket.closed = acceptor_closed;
     acceptor->open = true;
+    atomic_fetch_add(&worker->shared->open_acceptors, 1);
     acceptor->parked_fd = -1;
     weir_acceptor_init(&acceptor->socket, worker->loop, fd);
 }

@@ -29,6 +29,7 @@ struct shared {
     uint32_t workers;
     uint32_t max_connections;
     _Atomic uint32_t open_connections;
+    _Atomic uint32_t open_acceptors; /* a closing one first delivers what waits in its queue */
 };
 
 /* A listener on one worker. */

@@ -2,10 +2,12 @@
 """The two ends that a balancer stands between: scripted upstreams, and what clients do with sockets."""
 
 import collections
+import contextlib
 import errno
 import fcntl
 import functools
 import hashlib
+import itertools
 import os
 import queue
 import select
@@ -159,11 +161,21 @@ def wait_for(sock, events, timeout):
     return bool(poll.poll(timeout * 1000))
 
 
+# Each process that tests draws from ports of its own, below those that the kernel gives to others.
+FIRST_PORT, PORTS_A_PROCESS = 12000, 2500
+_next_port = itertools.count()
+
+
 def free_port(host=LOOPBACK):
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, 0))
-        return sock.getsockname()[1]
+    """A port that nobody has, and that nobody gets by chance before its user takes it."""
+    first = FIRST_PORT + int(os.environ.get("PYTEST_XDIST_WORKER", "gw7").removeprefix("gw")) % 8 * PORTS_A_PROCESS
+    for _ in range(PORTS_A_PROCESS):
+        port = first + next(_next_port) % PORTS_A_PROCESS
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Upstream:
