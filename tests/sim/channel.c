@@ -88,7 +88,7 @@ static void inspect(struct channel *channel, const uint8_t *data, uint32_t size)
         if (channel->header_size < sizeof channel->header)
             continue;
         uint32_t length = (uint32_t)channel->header[3] << 8 | channel->header[4];
-        bool open = channel->header[0] == 23 || !channel->established;
+        bool open = channel->header[0] == 23 || !channel->established || channel->script.old;
         channel->foreign = channel->header[0] < 20 || channel->header[0] > 23 || channel->header[1] != 3 ||
                            length > RECORD_MAX || !open;
         channel->record_left = length;

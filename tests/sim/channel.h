@@ -28,6 +28,7 @@ struct channel_script {
     enum channel_play play;
     enum channel_end end;
     uint32_t updates;  /* per mille of writes that bring new keys, and ask for some */
+    bool old;          /* knows TLS 1.2 and nothing newer */
     uint64_t quits_at; /* breaks off once so many bytes have crossed the wire before the handshake is done */
 };
 

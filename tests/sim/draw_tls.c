@@ -105,6 +105,7 @@ struct channel_script draw_channel(struct world *world)
         script.end = CHANNEL_TRUNCATES;
     else if (random_chance(random, world->tls.holds))
         script.end = CHANNEL_HOLDS;
+    script.old = random_chance(random, world->tls.old);
     if (random_chance(random, world->tls.updates))
         script.updates = (uint32_t)random_between(random, 1, 1000);
     if (random_chance(random, world->tls.quits))
@@ -130,6 +131,7 @@ void draw_tls(struct world *world, uint64_t seed, bool forced)
     world->tls.truncates = share(random, 500);
     world->tls.holds = share(random, 800);
     world->tls.quits = share(random, 400);
+    world->tls.old = share(random, 500);
     world->tls.updates = share(random, 600);
     world->snapshot->material_unref = tls_material_unref;
     world->snapshot->settings.max_handshakes = (uint32_t)random_scaled(random, 1, 64);

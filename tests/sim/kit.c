@@ -83,9 +83,10 @@ static struct cert write_certificate(enum kit_part part, const struct authority 
     return cert;
 }
 
-static void load(enum kit_part part, const struct tls_settings *settings)
+static void load(enum kit_part part, struct tls_settings *settings)
 {
     struct tls_complaint complaints[8];
+    settings->tls_1_2 = kit_takes_1_2(part);
     uint32_t count = 8, errors = 0;
     int err = tls_material_load(settings, kit_role(part), complaints, &count, &errors, &materials[part]);
     if (err != 0)
@@ -176,6 +177,11 @@ static void make_all(void)
 void kit_name(uint32_t client, char *name, size_t size)
 {
     snprintf(name, size, "client%u.example.com", client);
+}
+
+bool kit_takes_1_2(enum kit_part part)
+{
+    return part != KIT_LISTENER && part != KIT_POOL_NAMELESS;
 }
 
 enum tls_role kit_role(enum kit_part part)

@@ -42,6 +42,7 @@ void kit_name(uint32_t client, char *name, size_t size);
 /* The process's; the caller takes a reference. Makes all certificates when it is called first. */
 struct tls_material *kit_material(enum kit_part part);
 enum tls_role kit_role(enum kit_part part);
+bool kit_takes_1_2(enum kit_part part);
 
 /* Chance of OpenSSL, from here on. */
 void kit_seed(uint64_t seed);

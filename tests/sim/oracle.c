@@ -330,12 +330,17 @@ static bool fits_idle_timeout(const struct life *life)
     return upstream_side(life) != NULL && idle_ns != 0 && life->closed_ns >= active_ns(life) + idle_ns;
 }
 
+/* Cleanly, or truncated: then what came before still goes out. */
+static bool has_ended(const struct party *party, const struct net_end *end)
+{
+    return end->fin_ns != 0 || tls_ended_ns(party, end) != 0;
+}
+
 static bool fits_half_close_timeout(const struct life *life)
 {
     uint64_t half_ns = life->world->snapshot->listeners[life->listener].half_close_timeout_ns;
     return upstream_side(life) != NULL && half_ns != 0 &&
-           (tls_ended_ns(&life->client, client_side(life)) != 0 ||
-            tls_ended_ns(life->upstream, upstream_side(life)) != 0) &&
+           (has_ended(&life->client, client_side(life)) || has_ended(life->upstream, upstream_side(life))) &&
            life->closed_ns >= active_ns(life) + half_ns;
 }
 

@@ -67,6 +67,11 @@ static bool takes_us(const struct life *life, enum kit_part host)
     return host != KIT_HOST_REFUSES && (host == KIT_HOST_ANONYMOUS || !nameless);
 }
 
+static bool is_too_old(const struct channel *channel, enum kit_part ours)
+{
+    return channel->script.old && !kit_takes_1_2(ours);
+}
+
 uint64_t tls_ended_ns(const struct party *party, const struct net_end *end)
 {
     if (end == NULL || end->peer == NULL)
@@ -147,7 +152,9 @@ void tls_check_dialled(const struct life *life)
         return;
     if (!tls_is_known(life) || life->part == KIT_CLIENT_DISTRUSTS || life->client.channel->script.play != CHANNEL_TALKS)
         world_fail(life->world, "client %u is nobody, and an upstream is dialled for it", life->index);
-    else if (!life->client.channel->established)
+    else if (is_too_old(life->client.channel, listener_part(life)))
+        world_fail(life->world, "client %u speaks TLS 1.2, and is let in", life->index);
+    else if (!life->client.channel->established && !life->client.channel->script.old)
         world_fail(life->world, "client %u has not done its handshake, and an upstream is dialled for it", life->index);
 }
 
@@ -299,8 +306,8 @@ bool tls_fits_bad_certificate(const struct life *life)
 bool tls_fits_error(const struct life *life)
 {
     return tls_on_client(life) &&
-           (life->part == KIT_CLIENT_DISTRUSTS || life->client.channel->script.play == CHANNEL_GARBAGE ||
-            life->client.channel->script.play == CHANNEL_HTTP);
+           (life->part == KIT_CLIENT_DISTRUSTS || is_too_old(life->client.channel, listener_part(life)) ||
+            life->client.channel->script.play == CHANNEL_GARBAGE || life->client.channel->script.play == CHANNEL_HTTP);
 }
 
 bool tls_fits_truncated(const struct life *life)
@@ -337,8 +344,13 @@ bool tls_fits_connect_failed(const struct life *life)
     if (attempt == NULL || !tls_on_upstream(life) || life->relayed_ns != 0)
         return false;
     bool left = attempt->end->fin_ns != 0 || attempt->end->reset_ns != 0;
-    bool talks = attempt->party != NULL && attempt->party->channel->script.play == CHANNEL_TALKS;
-    return left || !talks || !is_trusted(life->world->tls.hosts[attempt->upstream]);
+    const struct channel *channel = attempt->party != NULL ? attempt->party->channel : NULL;
+    bool talks = channel != NULL && channel->script.play == CHANNEL_TALKS &&
+                 !is_too_old(channel, life->world->tls.pools[pool_of(life)]);
+    enum kit_part host = life->world->tls.hosts[attempt->upstream];
+    /* In TLS 1.2 an upstream refuses a certificate before the handshake is done. */
+    bool refuses = talks && channel->script.old && !takes_us(life, host);
+    return left || !talks || refuses || !is_trusted(host);
 }
 
 bool tls_fits_over_capacity(const struct life *life)

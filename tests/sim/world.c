@@ -49,13 +49,15 @@ static void client_over(struct party *party)
     oracle_left(life);
 }
 
-static struct tls_context *context_of(struct world *world, enum kit_part part)
+static struct tls_context *context_of(struct world *world, enum kit_part part, bool old)
 {
-    struct tls_context **context = &world->tls.contexts[part];
+    struct tls_context **context = &world->tls.contexts[old][part];
     memory_aside(true);
     int err = *context != NULL ? 0 : tls_context_new(kit_material(part), kit_role(part), world->loops[0], context);
     memory_aside(false);
     assert(err == 0);
+    if (old)
+        SSL_CTX_set_max_proto_version((*context)->ssl, TLS1_2_VERSION);
     return *context;
 }
 
@@ -63,16 +65,18 @@ static struct channel *open_channel(struct world *world, struct net_end *end, en
                                     const struct weir_address *address)
 {
     struct channel_script script = draw_channel(world);
-    SIM_TRACE(world->sim, "port %u comes with certificate %d, plays %d, ends by %d", weir_address_port(&end->local),
-              (int)part, (int)script.play, (int)script.end);
-    return channel_new(end, context_of(world, part), &script, address);
+    SIM_TRACE(world->sim, "port %u comes with certificate %d, plays %d, ends by %d%s", weir_address_port(&end->local),
+              (int)part, (int)script.play, (int)script.end, script.old ? ", speaks TLS 1.2" : "");
+    return channel_new(end, context_of(world, part, script.old), &script, address);
 }
 
 static void close_contexts(struct world *world)
 {
     memory_aside(true);
-    for (uint32_t n = 0; n < KIT_PARTS; n++)
-        tls_context_free(&world->tls.contexts[n]);
+    for (uint32_t n = 0; n < KIT_PARTS; n++) {
+        tls_context_free(&world->tls.contexts[0][n]);
+        tls_context_free(&world->tls.contexts[1][n]);
+    }
     memory_aside(false);
 }
 

@@ -54,8 +54,8 @@ struct privacy {
     enum kit_part listeners[WORLD_LISTENERS]; /* KIT_PARTS: plain */
     enum kit_part pools[WORLD_POOLS];
     enum kit_part hosts[WORLD_UPSTREAMS];
-    uint32_t bad, misplays, truncates, holds, quits, updates; /* per mille */
-    struct tls_context *contexts[KIT_PARTS];                  /* of people; made when they are needed first */
+    uint32_t bad, misplays, truncates, holds, quits, updates, old; /* per mille */
+    struct tls_context *contexts[2][KIT_PARTS];                    /* of people; made when they are needed first */
 };
 
 /* The balancer dialled an upstream for a client. */
