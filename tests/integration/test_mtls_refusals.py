@@ -14,7 +14,8 @@ import pytest
 import certs
 from certs import alice, bob, bundle_files, impostor, root
 from peers import (
-    LOOPBACK, Upstream, connect, echo, eventually, half_close, in_threads, receive, receive_exactly, reset)
+    LOOPBACK, Upstream, assert_whole, connect, echo, eventually, half_close, in_threads, receive, receive_exactly,
+    reset, send_data, sink)
 from programs import find
 from settings import DEADLINE, amount
 from tls import V1_2, V1_3, Tls, client_context, listener_block, server_context
@@ -419,6 +420,23 @@ def test_bytes_right_behind_the_handshake(balancer):
             half_close(tls)
             assert receive(tls)[::2] == (0, "clean")
         weir.wait_closed(5, reason="done")
+
+
+def test_floods_right_behind_handshakes(balancer):
+    """Handshakes wait for each other; what comes behind one meanwhile is bounded, and nobody is cut for it."""
+    clients, size = 8, 4 << 20
+    with Upstream(sink) as web, secure(balancer, web) as weir:
+
+        def flood(_):
+            sock = weir.connect()
+            send_data(sock, size)
+            half_close(sock)
+            assert receive(sock)[::2] == (0, "clean")
+
+        in_threads(clients, flood)
+        for _ in range(clients):
+            assert_whole(web.result(), size)
+        weir.wait_closed(clients, reason="done")
 
 
 def test_client_that_writes_much_before_it_reads_its_refusal(balancer):
