@@ -42,9 +42,8 @@ static void draw_sides(struct world *world)
 {
     struct random *random = &world->tls.chance;
     bool clients = random_chance(random, 800), upstreams = !clients || coin(random);
-    uint32_t most = upstreams ? WORLD_LISTENERS : WORLD_LISTENERS - 1;
     for (uint32_t n = 0; n < world->snapshot->listener_count; n++)
-        if (clients && (n >= most || random_chance(random, 800)))
+        if (clients && ((n == 0 && !upstreams) || random_chance(random, 800)))
             draw_listener(world, &world->snapshot->listeners[n]);
     for (uint32_t n = 0; n < world->snapshot->pool_count; n++)
         if (upstreams && random_chance(random, 800))
