@@ -20,6 +20,13 @@ static const struct attempt *last_attempt(const struct life *life)
     return life->attempt_count == 0 ? NULL : &life->attempts[life->attempt_count - 1];
 }
 
+/* Who answered the last attempt; NULL: nobody, or one who left at once. */
+static const struct party *server_of(const struct life *life)
+{
+    const struct attempt *attempt = last_attempt(life);
+    return attempt == NULL ? NULL : attempt->party;
+}
+
 bool tls_on_client(const struct life *life)
 {
     return listener_part(life) != KIT_PARTS;
@@ -130,7 +137,7 @@ void tls_check_flow(const struct life *life)
     if (life->relayed_ns == 0 || client->dead || upstream->dead)
         return;
     check_direction(life, &life->client, client, upstream);
-    check_direction(life, life->upstream, upstream, client);
+    check_direction(life, server_of(life), upstream, client);
 }
 
 /* Both have ended cleanly, and the kernels of both have been told of it. */
@@ -141,7 +148,7 @@ bool tls_is_through(const struct life *life)
     if (attempt == NULL)
         return false;
     const struct net_end *upstream = attempt->end;
-    return tls_ended_ns(&life->client, client) != 0 && tls_ended_ns(life->upstream, upstream) != 0 &&
+    return tls_ended_ns(&life->client, client) != 0 && tls_ended_ns(server_of(life), upstream) != 0 &&
            (client->shut || client->reset_ns != 0) && (upstream->shut || upstream->reset_ns != 0);
 }
 
@@ -204,7 +211,8 @@ static void check_channel(const struct life *life, const struct party *party, co
         return;
     if (channel->foreign)
         world_fail(life->world, "client %u: %s gets what is no TLS, or not encrypted", life->index, who);
-    if (channel->cut && channel->established && owes_notice(life))
+    bool owed = party == &life->client ? owes_notice(life) : life->reason == CLOSE_DONE;
+    if (channel->cut && channel->established && owed)
         world_fail(life->world, "client %u: %s sees no close_notify, and the reason is %s", life->index, who,
                    close_reason_label(life->reason));
 }
@@ -239,7 +247,7 @@ static void check_attempt(const struct life *life, const struct attempt *attempt
 
 static void check_counted_bytes(const struct life *life)
 {
-    uint64_t up = life->client.sent, down = life->upstream != NULL ? life->upstream->sent : 0;
+    uint64_t up = life->client.sent, down = server_of(life) != NULL ? server_of(life)->sent : 0;
     bool exact = life->reason == CLOSE_DONE;
     if (life->bytes[WEIR_RELAY_CLIENT] > up || life->bytes[WEIR_RELAY_UPSTREAM] > down ||
         (exact && (life->bytes[WEIR_RELAY_CLIENT] != up || life->bytes[WEIR_RELAY_UPSTREAM] != down)))
@@ -262,14 +270,14 @@ void tls_check_final(const struct life *life)
         world_fail(life->world, "client %u has failed its handshake, but an upstream was dialled", life->index);
     for (uint32_t n = 0; n < life->attempt_count; n++)
         check_attempt(life, &life->attempts[n], n + 1 == life->attempt_count);
-    if (attempt == NULL || life->upstream == NULL) {
+    if (attempt == NULL || server_of(life) == NULL) {
         check_clean_end(life, NULL, attempt == NULL ? NULL : attempt->end, &life->client, "the client");
         return;
     }
-    check_channel(life, life->upstream, "the upstream");
-    check_clean_end(life, life->upstream, attempt->end, &life->client, "the client");
+    check_channel(life, server_of(life), "the upstream");
+    check_clean_end(life, server_of(life), attempt->end, &life->client, "the client");
     if (life->relayed_ns != 0)
-        check_clean_end(life, &life->client, life->client.end->peer, life->upstream, "the upstream");
+        check_clean_end(life, &life->client, life->client.end->peer, server_of(life), "the upstream");
 }
 
 /* Reasons */
@@ -333,7 +341,7 @@ bool tls_fits_upstream_reset(const struct life *life)
     const struct attempt *attempt = last_attempt(life);
     if (attempt == NULL || !tls_on_upstream(life))
         return false;
-    bool truncated = attempt->end->fin_ns != 0 && tls_ended_ns(life->upstream, attempt->end) == 0;
+    bool truncated = attempt->end->fin_ns != 0 && tls_ended_ns(server_of(life), attempt->end) == 0;
     return life->relayed_ns != 0 && (truncated || !takes_us(life, life->world->tls.hosts[attempt->upstream]));
 }
 
