@@ -53,6 +53,7 @@ static enum weir_filter_result encode(struct weir_relay *relay, enum weir_relay_
 {
     struct weir_filter *filter = relay->filters[relay_other(from)];
     struct queue_sink queue = queue_of(relay, from);
+    assert(filter != NULL);
     relay_count(relay, from, size);
     return filter->ops->encode(filter, data, size, &queue.sink);
 }

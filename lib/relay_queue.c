@@ -39,9 +39,9 @@ static struct weir_relay_chunk *add_chunk(struct weir_relay *relay, struct weir_
 
 struct weir_relay_chunk *relay_chunk_with_room(struct weir_relay *relay, struct weir_relay_direction *direction)
 {
-    struct weir_relay_chunk *chunk = direction->overflow != NULL ? direction->last_chunk : NULL;
-    bool has_room = chunk != NULL && RELAY_CHUNK_BYTES - chunk->tail >= ROOM_MIN;
-    return has_room ? chunk : add_chunk(relay, direction);
+    if (direction->overflow == NULL || RELAY_CHUNK_BYTES - direction->last_chunk->tail < ROOM_MIN)
+        return add_chunk(relay, direction);
+    return direction->last_chunk;
 }
 
 void relay_drop_chunk(struct weir_relay *relay, struct weir_relay_direction *direction)

@@ -203,9 +203,11 @@ uint64_t weir_loop_busy_ns(const struct weir_loop *loop)
     return busy <= INT64_MAX ? busy : 0; /* between the two steps of starting it would be below zero */
 }
 
+/* What is set for long ago is due now; only what was left to wait makes a timer far overdue. */
 void weir_timer_set(struct weir_loop *loop, struct weir_timer *timer, uint64_t deadline_ns)
 {
-    timers_set(&loop->timers, timer, deadline_ns);
+    uint64_t earliest = loop->now_ns > FAR_OVERDUE_NS ? loop->now_ns - FAR_OVERDUE_NS / 2 : 0;
+    timers_set(&loop->timers, timer, deadline_ns > earliest ? deadline_ns : earliest);
 }
 
 void weir_timer_stop(struct weir_loop *loop, struct weir_timer *timer)
