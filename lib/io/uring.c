@@ -145,10 +145,21 @@ static void arm_recv(struct weir_socket *socket)
     socket->state |= RECV_ARMED;
 }
 
+static bool may_arm(const struct weir_socket *socket)
+{
+    return (socket->in_flight & IO_RECV) != 0 && !socket->closing && socket->loans < IO_SOCKET_LOANS &&
+           (socket->state & (RECV_ARMED | RECV_STOPPED)) == 0;
+}
+
+/* Nobody overtakes those who wait for a buffer already. */
 static void resume_recv(struct weir_socket *socket)
 {
-    if ((socket->in_flight & IO_RECV) != 0 && !socket->closing && socket->loans < IO_SOCKET_LOANS &&
-        (socket->state & (RECV_ARMED | RECV_STOPPED)) == 0 && !loans_is_waiting(socket))
+    struct loans *loans = &loop_of(socket->loop)->loans;
+    if (!may_arm(socket) || loans_is_waiting(socket))
+        return;
+    if (loans->waiting != NULL)
+        loans_wait(loans, socket);
+    else
         arm_recv(socket);
 }
 
@@ -257,12 +268,16 @@ static void recv_completed(struct weir_socket *socket, int result, uint32_t flag
         recv_disarmed(socket, result);
 }
 
+/* One buffer each: the first of them would otherwise empty the pool again. */
 static void serve_waiting(struct uring_loop *self)
 {
     for (uint32_t free = self->loans.count - self->lent; free > 0 && self->loans.waiting != NULL; free--) {
         struct weir_socket *socket = self->loans.waiting;
         loans_wait_no_more(&self->loans, socket);
-        resume_recv(socket);
+        if (!may_arm(socket))
+            continue;
+        socket->state |= RECV_BULK;
+        arm_recv(socket);
     }
 }
 

@@ -230,6 +230,32 @@ static void keep_streaming(struct end *end)
     end->stream_left = 1 << 20;
 }
 
+/* Many more senders than the pool has buffers, and none of them stops: while one gets a MiB on, nobody stands still. */
+static void fat_senders_beyond_the_pool_get_on_alike(void **state)
+{
+    (void)state;
+    enum { PAIRS = 100 };
+    static struct end clients[PAIRS], servers[PAIRS];
+    struct world world;
+    world_open(&world, &(struct weir_loop_options){ .buffers = 64, .buffer_bytes = 4096 });
+    open_pairs(&world, clients, servers, PAIRS);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        clients[i].on_sent = keep_streaming;
+        weir_recv(&servers[i].socket);
+        stream(&clients[i], 1 << 20);
+    }
+    run_until(&world, &servers[0].bytes_in, 1024 * KIB);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        assert_true(servers[i].bytes_in > 32 * KIB);
+        assert_false(servers[i].wrong_bytes);
+        clients[i].on_sent = NULL;
+        clients[i].stream_left = 0;
+        close_end(&clients[i], WEIR_CLOSE_RESET);
+        close_end(&servers[i], WEIR_CLOSE_RESET);
+    }
+    world_close(&world);
+}
+
 /* While the elephants never stop, a mouse's every message comes back. */
 static void a_fat_sender_does_not_starve_the_others(void **state)
 {
@@ -277,6 +303,7 @@ int conformance_buffers(void)
         cmocka_unit_test(an_empty_pool_serves_everybody_in_turn),
         cmocka_unit_test(those_who_wait_for_a_buffer_can_be_stopped_and_closed),
         cmocka_unit_test(fat_senders_share_a_small_pool),
+        cmocka_unit_test(fat_senders_beyond_the_pool_get_on_alike),
         cmocka_unit_test(a_fat_sender_does_not_starve_the_others),
     };
     return cmocka_run_group_tests_name("buffers", tests, NULL, NULL);

@@ -24,7 +24,7 @@ def _is_sanitized():
 
 SANITIZED = _is_sanitized()
 SLOW = SANITIZED or VALGRIND
-DEADLINE = 60.0 if SLOW else 20.0  # for what should happen at once, on a machine that does other work too
+DEADLINE = 120.0 if FULL else 60.0 if SLOW else 20.0  # for what should happen at once, on a machine that does other work too
 
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:verify_asan_link_order=0",
