@@ -368,6 +368,8 @@ void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct w
         if ((socket->in_flight & IO_WATCH) != 0)
             relay->watching = (uint8_t)(relay->watching | 1u << side);
         relay->direction[side].receiving = true;
+        /* Filters give loans back at once: only one buffer at a time keeps a burst within the overflow's bound. */
+        weir_recv_sparing(socket, relay_is_filtered(relay));
         if ((socket->in_flight & IO_RECV) == 0)
             weir_recv(socket);
     }

@@ -309,7 +309,6 @@ void handshake_start(struct handshake *handshake, struct handshakes *line, struc
 void handshake_feed(struct handshake *handshake, struct weir_relay *relay, enum weir_relay_side side)
 {
     struct bytes in = handshake->in;
-    weir_recv_sparing(handshake->socket, false);
     handshake->in = (struct bytes){ 0 };
     weir_relay_feed(relay, side, in.data, in.size);
     free(in.data);
