@@ -163,7 +163,7 @@ def wait_for(sock, events, timeout):
 
 # Each process that tests draws from ports of its own, below those that the kernel gives to others.
 FIRST_PORT, PORTS_A_PROCESS = 12000, 2500
-_next_port = itertools.count()
+_next_port = itertools.count(os.getpid() * 7)  # two runs at once seldom meet
 
 
 def free_port(host=LOOPBACK):
