@@ -15,7 +15,7 @@ DEAD_NETWORK = "10.99.0"
 UNREACHABLE = "10.98.0.1"
 
 SETTINGS = {
-    "ip_local_port_range": "10000 65000",
+    "ip_local_port_range": "32768 65000",
     "tcp_max_tw_buckets": "200000",
     "tcp_fin_timeout": "5",  # a reset that the loopback drops under load leaves a client's socket for so long
 }
