@@ -20,6 +20,7 @@ int cmd_check(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_pki(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 /* Writes each error and warning to standard error, a line each. */

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     { "explain", "[-c FILE] WHO", "say what a client may reach, and why", cmd_explain },
     { "demo", "", "show a balancer at work between hosts and clients", cmd_demo },
     { "pki", "ACTION", "a small development CA: keys, certificates, CRL", cmd_pki },
+    { "status", "[--json]", "one look at a running balancer", cmd_status },
     { "version", "", "print the version", cmd_version },
     { "help", "[COMMAND]", "explain a command", cmd_help },
 };

@@ -24,14 +24,19 @@ static bool styled(FILE *stream)
     return (no_color == NULL || no_color[0] == '\0') && isatty(fileno(stream));
 }
 
+const char *cli_style(FILE *stream, const char *escape)
+{
+    return styled(stream) ? escape : "";
+}
+
 const char *cli_bold(FILE *stream)
 {
-    return styled(stream) ? "\033[1m" : "";
+    return cli_style(stream, "\033[1m");
 }
 
 const char *cli_plain(FILE *stream)
 {
-    return styled(stream) ? "\033[0m" : "";
+    return cli_style(stream, "\033[0m");
 }
 
 int cli_wrong(const char *command, const char *format, ...)

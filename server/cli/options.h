@@ -50,5 +50,7 @@ int cli_wrong(const char *command, const char *format, ...) __attribute__((forma
 /* What begins and ends bold text on this stream; empty when it is no terminal or NO_COLOR is set. */
 const char *cli_bold(FILE *stream);
 const char *cli_plain(FILE *stream);
+/* The same for a colour, by its escape ("\033[31m"). */
+const char *cli_style(FILE *stream, const char *escape);
 
 #endif

@@ -185,7 +185,8 @@ static int refuse_file(const char *path, struct config_errors *errors, const cha
     return err == 0 ? WEIR_EINVAL : err;
 }
 
-int config_read(const char *path, struct snapshot **ret_snapshot, struct config_errors *errors)
+/* The whole file, for the caller to free. */
+static int read_bytes(const char *path, char **ret_bytes, size_t *ret_size, struct config_errors *errors)
 {
     char *bytes = malloc(CONFIG_BYTES_MAX + 1);
     size_t size = 0;
@@ -196,10 +197,71 @@ int config_read(const char *path, struct snapshot **ret_snapshot, struct config_
         err = refuse_file(path, errors, strerror(errno));
     else if (err == 0 && size > CONFIG_BYTES_MAX)
         err = refuse_file(path, errors, "the file is larger than 16 MiB");
-    else if (err == 0)
-        err = config_read_memory(path, bytes, size, ret_snapshot, errors);
     if (fd >= 0)
         close(fd);
+    if (err != 0) {
+        free(bytes);
+        return err;
+    }
+    *ret_bytes = bytes;
+    *ret_size = size;
+    return 0;
+}
+
+int config_read(const char *path, struct snapshot **ret_snapshot, struct config_errors *errors)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    int err = read_bytes(path, &bytes, &size, errors);
+
+    if (err == 0)
+        err = config_read_memory(path, bytes, size, ret_snapshot, errors);
     free(bytes);
+    return err;
+}
+
+/* The socket alone */
+
+static const struct node *value_of(const struct node *node, const char *key)
+{
+    if (node == NULL || node->kind != NODE_MAPPING)
+        return NULL;
+    for (const struct node *at = node->first; at != NULL; at = at->next->next)
+        if (at->kind == NODE_TEXT && strcmp(at->text, key) == 0)
+            return at->next;
+    return NULL;
+}
+
+static void find_socket(struct reader *reader, const char *bytes, size_t size)
+{
+    const struct node *root = tree_read(&reader->arena, bytes, size, reader->report);
+    const struct node *socket = value_of(value_of(root, "admin"), "socket");
+
+    if (socket != NULL)
+        read_socket(reader, &admin_fields[0], socket, &reader->snapshot->settings.admin_socket);
+}
+
+int config_find_socket(const char *path, char **ret_socket, struct config_errors *errors)
+{
+    struct report report = { .out_of_memory = false };
+    struct snapshot *snapshot = new_snapshot(path);
+    struct reader reader = { .report = &report, .snapshot = snapshot };
+    char *bytes = NULL;
+    size_t size = 0;
+    int err = snapshot == NULL ? WEIR_ENOMEM : read_bytes(path, &bytes, &size, errors);
+
+    if (err == 0) {
+        find_socket(&reader, bytes, size);
+        reader_free(&reader);
+        err = report_finish(&report, path, errors);
+    }
+    if (err == 0 || (snapshot != NULL && snapshot->settings.admin_socket != NULL)) {
+        *ret_socket = snapshot->settings.admin_socket;
+        snapshot->settings.admin_socket = NULL;
+        config_errors_free(errors);
+        err = 0;
+    }
+    free(bytes);
+    snapshot_free(&snapshot);
     return err;
 }

@@ -25,6 +25,10 @@ int config_read(const char *path, struct snapshot **ret_snapshot, struct config_
 int config_read_memory(const char *path, const char *bytes, size_t size, struct snapshot **ret_snapshot,
                        struct config_errors *errors);
 
+/* Only the path of the admin socket, whatever else may be wrong with the file. Returns 0 and the path, which the caller
+ * frees (NULL: there is none); WEIR_EINVAL with errors when it cannot be told; or WEIR_ENOMEM. */
+int config_find_socket(const char *path, char **ret_socket, struct config_errors *errors);
+
 /* Runs the `expect` lines of a bound snapshot; adds an error for each that fails. Returns 0, WEIR_EINVAL or
  * WEIR_ENOMEM. */
 int config_expect(const struct snapshot *snapshot, struct config_errors *errors);

@@ -42,8 +42,9 @@ static json_t *listeners_json(const struct balancer *balancer, const struct snap
     for (uint32_t n = 0; whole && n < snapshot->listener_count; n++) {
         struct weir_address address = balancer_listener_address(balancer, n);
         char text[WEIR_ADDRESS_TEXT_MAX];
-        whole = append(array, json_pack("{s:s, s:s, s:I}", "name", snapshot->listeners[n].name, "address",
-                                        weir_address_format(&address, text, sizeof text), "active",
+        whole = append(array, json_pack("{s:s, s:s, s:s, s:I}", "name", snapshot->listeners[n].name, "address",
+                                        weir_address_format(&address, text, sizeof text), "pool",
+                                        snapshot->pools[snapshot->listeners[n].pool].name, "active",
                                         (json_int_t)balancer_listener_active(balancer, n)));
     }
     return finish(array, whole);
@@ -80,10 +81,11 @@ static json_t *upstreams_json(const struct snapshot *snapshot, const struct weir
     for (uint32_t n = 0; whole && n < snapshot->upstream_count; n++) {
         const struct upstream *upstream = &snapshot->upstreams[n];
         char text[WEIR_ADDRESS_TEXT_MAX];
-        whole = append(array, json_pack("{s:s, s:s, s:s, s:I}", "name", upstream->name, "address",
+        whole = append(array, json_pack("{s:s, s:s, s:s, s:I, s:I}", "name", upstream->name, "address",
                                         weir_address_format(&upstream->address, text, sizeof text), "state",
                                         status_upstream_state(weir_upstreams_state(table, upstream->id)), "active",
-                                        (json_int_t)weir_upstreams_active(table, upstream->id)));
+                                        (json_int_t)weir_upstreams_active(table, upstream->id), "max_connections",
+                                        (json_int_t)upstream->max_connections));
     }
     return finish(array, whole);
 }
@@ -93,10 +95,11 @@ static json_t *clients_json(const struct snapshot *snapshot, const struct weir_l
     json_t *array = json_array();
     bool whole = array != NULL;
     for (uint32_t n = 0; whole && n < snapshot->client_count; n++)
-        whole = append(array, json_pack("{s:s, s:I}", "name", snapshot->clients[n].name, "active",
-                                        (json_int_t)weir_client_active(snapshot->clients[n].record)));
-    whole = whole &&
-            append(array, json_pack("{s:s, s:I}", "name", "other", "active", (json_int_t)weir_limiter_active(others)));
+        whole = append(array, json_pack("{s:s, s:I, s:I}", "name", snapshot->clients[n].name, "active",
+                                        (json_int_t)weir_client_active(snapshot->clients[n].record), "limit",
+                                        (json_int_t)snapshot->clients[n].limits.connections));
+    whole = whole && append(array, json_pack("{s:s, s:I, s:I}", "name", "other", "active",
+                                             (json_int_t)weir_limiter_active(others), "limit", (json_int_t)0));
     return finish(array, whole);
 }
 

@@ -52,18 +52,22 @@ static void status_has_all_that_the_interface_names(void **state)
     json_t *got = status_json(balancer);
     json_t *expected = json_of("{'version': '" WEIR_VERSION "', 'uptime': 1.234, 'workers': 2, 'io': 'fake',"
                                " 'draining': false, 'max_connections': 1000,"
-                               " 'listeners': [{'name': 'edge', 'address': '127.0.0.1:1', 'active': 40},"
-                               "               {'name': 'side', 'address': '[::1]:2', 'active': 41}],"
+                               " 'listeners': [{'name': 'edge', 'address': '127.0.0.1:1', 'pool': 'web', 'active': 40},"
+                               "               {'name': 'side', 'address': '[::1]:2', 'pool': 'lone', 'active': 41}],"
                                " 'pools': [{'name': 'web', 'upstreams':"
                                "     [{'name': 'web1', 'health': 'up', 'weight': 7, 'backup': false},"
                                "      {'name': 'web2', 'health': 'down', 'weight': 1, 'backup': true}]},"
                                "           {'name': 'lone', 'upstreams':"
                                "     [{'name': 'big', 'health': 'up', 'weight': 1, 'backup': false}]}],"
                                " 'upstreams':"
-                               "     [{'name': 'web1', 'address': '127.0.0.1:3', 'state': 'drain', 'active': 0},"
-                               "      {'name': 'web2', 'address': '127.0.0.1:4', 'state': 'enabled', 'active': 0},"
-                               "      {'name': 'big', 'address': '127.0.0.1:5', 'state': 'enabled', 'active': 0}],"
-                               " 'clients': [{'name': 'alice', 'active': 0}, {'name': 'other', 'active': 0}]}");
+                               "     [{'name': 'web1', 'address': '127.0.0.1:3', 'state': 'drain', 'active': 0,"
+                               "       'max_connections': 0},"
+                               "      {'name': 'web2', 'address': '127.0.0.1:4', 'state': 'enabled', 'active': 0,"
+                               "       'max_connections': 0},"
+                               "      {'name': 'big', 'address': '127.0.0.1:5', 'state': 'enabled', 'active': 0,"
+                               "       'max_connections': 1}],"
+                               " 'clients': [{'name': 'alice', 'active': 0, 'limit': 0},"
+                               "             {'name': 'other', 'active': 0, 'limit': 0}]}");
     if (!json_equal(got, expected))
         fail_msg("%s", json_dumps(got, JSON_INDENT(1)));
     json_decref(expected);
