@@ -307,6 +307,11 @@ void balancer_free(struct balancer **pbalancer)
     *pbalancer = NULL;
 }
 
+struct worker *balancer_worker(struct balancer *balancer, uint32_t worker)
+{
+    return &balancer->threads[worker].worker;
+}
+
 /* For readers */
 
 const struct snapshot *balancer_snapshot(const struct balancer *balancer)

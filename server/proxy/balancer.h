@@ -7,6 +7,7 @@
 /* The running balancer: workers (a thread and a loop each), their listeners and connections. One controlling thread,
  * but for the readers at the end. */
 struct balancer;
+struct worker;
 
 /* Opens the listeners and makes the workers' loops, in the calling thread; nothing is accepted yet. The snapshot is
  * bound to `state` for `workers` workers. Why it failed is logged. Returns 0, WEIR_EINVAL (max_connections is more than
@@ -26,6 +27,9 @@ bool balancer_drained(const struct balancer *balancer);
 
 /* Ends all open connections (reason drain_timeout), stops the workers and frees everything. Accepts NULL. */
 void balancer_free(struct balancer **pbalancer);
+
+/* A worker, to post messages to its loop: any thread, while the balancer lives. All else of it is its own thread's. */
+struct worker *balancer_worker(struct balancer *balancer, uint32_t worker);
 
 /* For any thread, while the balancer lives. */
 const struct snapshot *balancer_snapshot(const struct balancer *balancer);

@@ -9,6 +9,7 @@
 
 #include "../policy/decide.h"
 #include "health.h"
+#include "walk.h"
 
 #define FAREWELL_NS UINT64_C(1000000000)
 
@@ -80,6 +81,7 @@ static void link_conn(struct conn *conn)
 
 static void unlink_conn(struct conn *conn)
 {
+    walk_pass_over(conn->acceptor->worker, conn);
     *conn->pprev = conn->next;
     if (conn->next != NULL)
         conn->next->pprev = conn->pprev;

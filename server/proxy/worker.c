@@ -224,7 +224,7 @@ static bool is_empty(const struct worker *worker)
     for (uint32_t n = 0; n < worker->shared->snapshot->listener_count; n++)
         if (worker->acceptors[n].open)
             return false;
-    return worker->conns == NULL && prober_idle(worker->prober);
+    return worker->conns == NULL && worker->walks == NULL && prober_idle(worker->prober);
 }
 
 void worker_part_closed(struct worker *worker)

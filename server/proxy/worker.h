@@ -20,6 +20,7 @@
 
 struct conn;
 struct prober;
+struct walk;
 struct worker;
 
 /* What all workers share. */
@@ -52,7 +53,8 @@ struct worker {
     uint32_t index;
     struct acceptor *acceptors; /* by listener */
     struct prober *prober;
-    struct conn *conns;                   /* all open ones */
+    struct conn *conns;                   /* all open ones, the newest first */
+    struct walk *walks;                   /* along them, that are under way */
     struct conn *nobodies, **last_nobody; /* clients that have not finished their handshakes, the oldest first */
     uint32_t nobody_count;
     struct handshakes handshakes;
