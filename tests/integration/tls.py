@@ -65,6 +65,7 @@ class Tls:
         self._state = threading.Lock()  # of the object and its BIOs
         self._sending = threading.Lock()  # so that records go out in order
         self.arrived = bytearray()
+        self.read_early = bytearray()
         self.ended = False
 
     def __getattr__(self, name):  # fileno, settimeout, getsockname...
@@ -134,6 +135,10 @@ class Tls:
         while True:
             try:
                 with self._state:
+                    if size := min(len(buffer), len(self.read_early)):
+                        buffer[:size] = self.read_early[:size]
+                        del self.read_early[:size]
+                        return size
                     return self.object.read(len(buffer), buffer)
             except ssl.SSLZeroReturnError:
                 return 0
@@ -149,6 +154,11 @@ class Tls:
     def shutdown(self, _how=socket.SHUT_WR):
         """Ends the sending side: close_notify. TCP's own end is left to close()."""
         with self._state:
+            try:
+                while data := self.object.read(CHUNK):  # unwrap() takes data that waits for a breach of protocol
+                    self.read_early += data
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                pass
             try:
                 self.object.unwrap()
             except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
