@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "utf8.h"
 
 /* The longest escape of one byte: \u001b. */
 #define ESCAPE_MAX 6
@@ -72,32 +73,6 @@ static char *put_time(char *at, uint64_t wall_ns, unsigned decimals)
 
 /* Strings */
 
-/* The code point at `text` and, in *ret_size, its bytes; UINT32_MAX when no valid UTF-8 stands there. */
-static uint32_t decode(const uint8_t *text, size_t available, size_t *ret_size)
-{
-    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t size = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-    if (text[0] < 0xc2 || text[0] > 0xf4 || size > available)
-        return UINT32_MAX;
-    uint32_t point = text[0] & (0xffu >> (size + 1));
-    for (size_t n = 1; n < size; n++) {
-        if ((text[n] & 0xc0) != 0x80)
-            return UINT32_MAX;
-        point = point << 6 | (text[n] & 0x3f);
-    }
-    if (point < smallest[size] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-        return UINT32_MAX;
-    *ret_size = size;
-    return point;
-}
-
-/* Terminals take U+0080 to U+009F for escapes; the others end lines or turn the direction of the text around them. */
-static bool is_harmful(uint32_t point)
-{
-    return point < 0xa0 || point == 0x61c || point == 0x200e || point == 0x200f ||
-           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
-}
-
 static char *put_escape(char *at, uint32_t point)
 {
     static const char hex[] = "0123456789abcdef";
@@ -139,10 +114,10 @@ static char *put_escaped(char *at, const uint8_t *text, size_t size)
         } else if (text[n] < 0x80) {
             at = put_ascii_escape(at, text[n]);
         } else {
-            uint32_t point = decode(text + n, size - n, &length);
+            uint32_t point = utf8_decode(text + n, size - n, &length);
             if (point == UINT32_MAX)
                 at = TEXT_PUT(at, "\\ufffd");
-            else if (is_harmful(point))
+            else if (utf8_is_harmful(point))
                 at = put_escape(at, point);
             else
                 at = text_put(at, (const char *)text + n, length);
@@ -168,17 +143,6 @@ static bool is_word(const uint8_t *text, size_t size)
     return size > 0;
 }
 
-/* At most LOG_VALUE_MAX bytes, and no character cut in two. */
-static size_t cut(const uint8_t *text, size_t size)
-{
-    if (size <= LOG_VALUE_MAX)
-        return size;
-    size_t end = LOG_VALUE_MAX;
-    while (end > LOG_VALUE_MAX - 3 && (text[end] & 0xc0) == 0x80)
-        end--;
-    return (text[end] & 0xc0) == 0x80 ? LOG_VALUE_MAX : end;
-}
-
 /* Fields */
 
 static char *put_value(char *at, const struct log_field *field, bool json)
@@ -187,7 +151,7 @@ static char *put_value(char *at, const struct log_field *field, bool json)
     uint64_t number = field->value.number;
     switch (field->kind) {
     case LOG_KIND_STRING: {
-        size_t size = cut(text, field->size);
+        size_t size = utf8_cut(text, field->size, LOG_VALUE_MAX);
         return json || !is_word(text, size) ? put_quoted(at, text, size) : text_put(at, (const char *)text, size);
     }
     case LOG_KIND_MILLISECONDS:

@@ -218,6 +218,23 @@ int client_ask(struct admin_client *client, const char *method, const char *path
     return err;
 }
 
+char *client_escape(const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    char *escaped = malloc(3 * strlen(text) + 1), *at = escaped;
+
+    if (escaped == NULL)
+        return NULL;
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL)
+            *at++ = *text;
+        else
+            at += sprintf(at, "%%%02X", (unsigned)(unsigned char)*text);
+    }
+    *at = '\0';
+    return escaped;
+}
+
 /* JSON */
 
 static int refused(struct admin_client *client, const struct client_answer *answer, const json_t *json)

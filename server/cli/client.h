@@ -47,6 +47,9 @@ int client_ask(struct admin_client *client, const char *method, const char *path
 int client_ask_json(struct admin_client *client, const char *method, const char *path, const char *body,
                     json_t **ret_json);
 
+/* A text as the value of a query: free() it. NULL when out of memory. */
+char *client_escape(const char *text);
+
 /* Says "weir COMMAND: TROUBLE" on standard error; returns `status`. */
 int client_complain(const struct admin_client *client, int status);
 

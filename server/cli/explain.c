@@ -14,7 +14,9 @@
 
 #include "../base/suggest.h"
 #include "../control/config_values.h"
+#include "../control/explain.h"
 #include "../tls/certificate.h"
+#include "client.h"
 #include "commands.h"
 #include "explain_text.h"
 #include "options.h"
@@ -139,13 +141,19 @@ static int ask_about_client(struct question *question)
     return wrong("\"%s\" is no client of %s, no address and no file", subject->name, question->path);
 }
 
-static int ask_about(struct question *question, const char *who)
+static bool is_file(const char *who)
 {
     struct stat status;
+
+    return strchr(who, '/') != NULL || (stat(who, &status) == 0 && S_ISREG(status.st_mode));
+}
+
+static int ask_about(struct question *question, const char *who)
+{
     struct explain_subject *subject = &question->subject;
 
     subject->name = who;
-    if (strchr(who, '/') != NULL || (stat(who, &status) == 0 && S_ISREG(status.st_mode)))
+    if (is_file(who))
         return ask_about_certificate(question);
     if (value_host(who, &subject->identity.address) != 0)
         return ask_about_client(question);
@@ -173,55 +181,123 @@ static int choose_listener(struct question *question, const char *name)
     return wrong("unknown listener \"%s\"; write one that %s defines", name, question->path);
 }
 
-/* Returns 0 or WEIR_ENOMEM. */
-static int print_json(const struct explanation *explanation)
+static int print(const struct question *question, json_t *json)
 {
-    char *text = explain_json(explanation);
-
-    if (text == NULL)
-        return WEIR_ENOMEM;
-    puts(text);
-    free(text);
-    return 0;
+    if (json == NULL)
+        return out_of_memory();
+    if (question->json) {
+        json_dumpf(json, stdout, JSON_INDENT(2));
+        printf("\n");
+    } else {
+        explain_print(json);
+    }
+    json_decref(json);
+    return EXIT_OK;
 }
 
-static int answer(const struct question *question)
+/* What the file says. */
+static int answer(struct question *question, const char *who, const char *listener)
 {
     struct explanation *explanation = NULL;
-    int err = explain(question->snapshot, &question->subject, question->listener, &explanation);
+    int status = load(question);
 
-    if (err == 0 && question->json)
-        err = print_json(explanation);
-    else if (err == 0)
-        explain_print(explanation);
+    if (status == EXIT_OK)
+        status = choose_listener(question, listener);
+    if (status == EXIT_OK)
+        status = ask_about(question, who);
+    if (status != EXIT_OK)
+        return status;
+    int err = explain(question->snapshot, &question->subject, question->listener, &explanation);
+    json_t *json = err == 0 ? explain_json(explanation, NULL) : NULL;
     explanation_free(&explanation);
-    return err == 0 ? EXIT_OK : out_of_memory();
+    return print(question, json);
+}
+
+/* Whether a balancer runs that the default configuration names, so that it is the one that is meant. */
+static bool one_runs(struct admin_client *client)
+{
+    struct config_errors errors = { 0 };
+    struct client_answer answer = { 0 };
+    char *socket = NULL;
+    bool runs = config_find_socket(client->config, &socket, &errors) == 0 && socket != NULL &&
+                strlen(socket) < sizeof client->path;
+
+    if (runs) {
+        memcpy(client->path, socket, strlen(socket) + 1);
+        runs = client_ask(client, "GET", "/healthz", NULL, &answer) == 0;
+    }
+    free(answer.body);
+    free(socket);
+    config_errors_free(&errors);
+    return runs;
+}
+
+/* What the running balancer says. */
+static int ask_balancer(const struct question *question, struct admin_client *client, const char *who,
+                        const char *listener)
+{
+    char *escaped_who = client_escape(who), *escaped_listener = client_escape(listener == NULL ? "" : listener);
+    char *path = NULL;
+    json_t *json = NULL;
+
+    if (escaped_who == NULL || escaped_listener == NULL ||
+        asprintf(&path, "/api/v1/explain?client=%s%s%s", escaped_who,
+                 listener == NULL ? "" : "&listener=", escaped_listener) < 0)
+        path = NULL;
+    int status = path == NULL ? EXIT_FAILED : client_ask_json(client, "GET", path, NULL, &json);
+    free(escaped_who);
+    free(escaped_listener);
+    if (path == NULL)
+        return out_of_memory();
+    free(path);
+    return status == EXIT_OK ? print(question, json) : client_complain(client, status);
+}
+
+/* Without -c, the running balancer answers where one runs; a file that is named is meant itself. */
+static int choose_and_answer(struct question *question, struct admin_client *client, bool live, const char *who,
+                             const char *listener)
+{
+    bool named = client->config != NULL;
+
+    if (!named)
+        client->config = DEFAULT_CONFIG;
+    question->path = client->config;
+    if (is_file(who) && (live || client->socket != NULL))
+        return wrong("a certificate is judged by what a file says: leave out --live and --socket");
+    if (live || client->socket != NULL) {
+        int status = client_find(client);
+        return status == EXIT_OK ? ask_balancer(question, client, who, listener) : status;
+    }
+    if (!named && !is_file(who) && one_runs(client))
+        return ask_balancer(question, client, who, listener);
+    return answer(question, who, listener);
 }
 
 int cmd_explain(int argc, char **argv)
 {
-    struct question question = { .path = DEFAULT_CONFIG };
+    struct question question = { .listener = ANY_INDEX };
+    struct admin_client client = { .command = "explain" };
+    bool live = false;
     const struct cli_option options[] = {
-        { 'c', "config", "FILE", "the configuration (" DEFAULT_CONFIG ")", .text = &question.path },
+        { 'c', "config", "FILE", "what this configuration says (" DEFAULT_CONFIG ")", .text = &client.config },
+        { 0, "live", NULL, "ask the running balancer that FILE names", .flag = &live },
+        { 's', "socket", "PATH", "ask the one with this admin socket", .text = &client.socket },
         { 0, "json", NULL, "print JSON, for programs", .flag = &question.json },
     };
     static const char about[] = "Says who somebody is to the balancer, which upstreams they may reach behind each\n"
                                 "listener and which rule says so, and with which limits. WHO is a path to a\n"
                                 "certificate (PEM; leaf first), an IP address, or the name of a client. Nothing is\n"
-                                "changed and no socket is opened. A denial is an answer too: exit status 0.\n";
-    const struct cli_page page = { "explain", "[-c FILE] [--json] WHO [LISTENER]", about, options, 2, 2 };
+                                "changed. Without -c the running balancer is asked where one runs, and says also\n"
+                                "what its upstreams are like now. A denial is an answer too: exit status 0.\n";
+    const struct cli_page page = { "explain", "[-c FILE [--live]] [--socket PATH] [--json] WHO [LISTENER]",
+                                   about,     options,
+                                   4,         2 };
     int status = cli_read(&page, argc, argv);
     if (status != CLI_GO_ON)
         return status;
     if (optind == argc)
         return cli_wrong("explain", "whom? Write the name of a client, an address, or the path of a certificate");
-    status = load(&question);
-    if (status == EXIT_OK)
-        status = choose_listener(&question, optind + 1 < argc ? argv[optind + 1] : NULL);
-    if (status == EXIT_OK)
-        status = ask_about(&question, argv[optind]);
-    if (status == EXIT_OK)
-        status = answer(&question);
+    status = choose_and_answer(&question, &client, live, argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL);
     certificate_names_free(&question.names);
     snapshot_free(&question.snapshot);
     state_free(&question.state);

@@ -2,9 +2,9 @@
 #ifndef CLI_EXPLAIN_TEXT_H
 #define CLI_EXPLAIN_TEXT_H
 
-#include "../control/explain.h"
+#include <jansson.h>
 
-/* Prints an explanation for a person on standard output. */
-void explain_print(const struct explanation *explanation);
+/* Prints an explanation, as explain_json() makes it, for a person on standard output. */
+void explain_print(const json_t *explanation);
 
 #endif

@@ -6,118 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <microhttpd.h>
 
 #include <weir/errors.h>
 #include <weir/socket.h>
 
 #include "../base/log.h"
+#include "admin_answers.h"
 #include "admin_socket.h"
-#include "buffer.h"
-#include "metrics.h"
-#include "prometheus.h"
-#include "status.h"
 
 /* The Unix socket and HTTP have a daemon each, so that strangers on one don't lock the owner out of the other. */
 #define CLIENTS_MAX 64u
 #define CLIENT_TIMEOUT_S 15u
 #define CLIENT_BYTES_MAX ((size_t)16 << 10) /* a request's line and headers */
-#define BODY_BYTES_MAX (16u << 10)
 
-#define TYPE_JSON "application/json"
-#define TYPE_TEXT "text/plain; charset=utf-8"
+/* One of the two ways in. */
+struct way {
+    struct admin *admin;
+    struct MHD_Daemon *daemon;
+    bool is_socket;
+};
 
 struct admin {
-    const struct balancer *balancer;
-    struct metrics *metrics;
-    struct admin_socket socket;
+    struct admin_view view;
+    struct admin_socket file;
     struct weir_address http_address;
-    struct MHD_Daemon *socket_daemon, *http_daemon;
+    struct way socket, http;
 };
 
-struct answer {
-    unsigned status;
-    const char *type;
+/* A request on its way in. */
+struct visit {
+    struct admin_request request;
+    struct admin_fault fault;
+    bool refused;
     struct buffer body;
 };
-
-/* Answers */
-
-static int put_json_part(const char *data, size_t size, void *context)
-{
-    struct buffer *body = context;
-    buffer_put(body, data, size);
-    return body->failed ? -1 : 0;
-}
-
-/* Takes the document. */
-static void answer_json(struct answer *answer, unsigned status, json_t *json)
-{
-    answer->status = status;
-    answer->type = TYPE_JSON;
-    if (json == NULL ||
-        json_dump_callback(json, put_json_part, &answer->body, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
-        answer->body.failed = true;
-    buffer_text(&answer->body, "\n");
-    json_decref(json);
-}
-
-static void answer_error(struct answer *answer, unsigned status, const char *error, const char *hint)
-{
-    answer_json(answer, status, json_pack("{s:s, s:s}", "error", error, "hint", hint));
-}
-
-static void answer_root(const struct admin *admin, struct answer *answer)
-{
-    (void)admin;
-    answer->type = TYPE_TEXT;
-    buffer_text(&answer->body, "Weir " WEIR_VERSION ": see /api/v1/status, /metrics, /healthz, /readyz\n");
-}
-
-static void answer_metrics(const struct admin *admin, struct answer *answer)
-{
-    answer->type = PROMETHEUS_TYPE;
-    metrics_render(admin->metrics, &answer->body);
-}
-
-static void answer_health(const struct admin *admin, struct answer *answer)
-{
-    (void)admin;
-    answer_json(answer, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
-}
-
-static void answer_ready(const struct admin *admin, struct answer *answer)
-{
-    char why[256];
-    if (status_unready(admin->balancer, why, sizeof why))
-        answer_error(answer, MHD_HTTP_SERVICE_UNAVAILABLE, why, "see /api/v1/status");
-    else
-        answer_json(answer, MHD_HTTP_OK, json_pack("{s:s}", "status", "ready"));
-}
-
-static void answer_status(const struct admin *admin, struct answer *answer)
-{
-    answer_json(answer, MHD_HTTP_OK, status_json(admin->balancer));
-}
-
-static const struct route {
-    const char *path;
-    void (*answer)(const struct admin *admin, struct answer *answer);
-} routes[] = {
-    { "/", answer_root },        { "/metrics", answer_metrics },      { "/healthz", answer_health },
-    { "/readyz", answer_ready }, { "/api/v1/status", answer_status },
-};
-
-static const struct route *find_route(const char *path)
-{
-    for (size_t n = 0; n < sizeof routes / sizeof routes[0]; n++)
-        if (strcmp(routes[n].path, path) == 0)
-            return &routes[n];
-    return NULL;
-}
-
-/* HTTP */
 
 /* For browsers: nothing here is a page, a script or anybody else's. */
 static const struct {
@@ -134,8 +57,10 @@ static const struct {
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *answer)
 {
     if (answer->body.failed) {
+        struct admin_fault fault;
         buffer_free(&answer->body);
-        answer_error(answer, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory", "try again");
+        admin_refuse(&fault, MHD_HTTP_INTERNAL_SERVER_ERROR, "try again", "out of memory");
+        admin_answer_fault(&fault, answer);
     }
     struct MHD_Response *response =
         MHD_create_response_from_buffer(answer->body.size, answer->body.data, MHD_RESPMEM_MUST_FREE);
@@ -146,51 +71,99 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
     for (size_t n = 0; n < sizeof headers / sizeof headers[0]; n++)
         MHD_add_response_header(response, headers[n].name, headers[n].value);
-    if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    if (answer->allow != NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
     enum MHD_Result result = MHD_queue_response(connection, answer->status, response);
     MHD_destroy_response(response);
     return result;
 }
 
-/* Bodies are heard out and forgotten: closing before their end could destroy the answer. Unless they are long. */
+/* Bodies are heard out, even those that nobody wants: closing before their end could destroy the answer. Unless they
+ * are long. */
 static bool has_long_body(struct MHD_Connection *connection)
 {
     const char *size = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
-           (size != NULL && strtoull(size, NULL, 10) > BODY_BYTES_MAX);
+           (size != NULL && strtoull(size, NULL, 10) > ADMIN_BODY_MAX);
 }
 
-static void make_answer(const struct admin *admin, const char *path, const char *method, struct answer *answer)
+static enum MHD_Result read_argument(void *context, enum MHD_ValueKind kind, const char *key, const char *value)
 {
-    const struct route *route = find_route(path);
-    if (route == NULL)
-        answer_error(answer, MHD_HTTP_NOT_FOUND, "there is nothing at this path",
-                     "see /api/v1/status, /metrics, /healthz, /readyz");
-    else if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        answer_error(answer, MHD_HTTP_METHOD_NOT_ALLOWED, "this path can only be read", "use GET or HEAD");
+    struct visit *visit = context;
+    (void)kind;
+    visit->refused = admin_read_argument(key, value, &visit->request, &visit->fault) != 0;
+    return visit->refused ? MHD_NO : MHD_YES;
+}
+
+static bool is_host_fine(const struct way *way, struct MHD_Connection *connection, struct admin_fault *fault)
+{
+    const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    if (way->is_socket || admin_host_is_fine(host, &way->admin->http_address))
+        return true;
+    admin_refuse(fault, MHD_HTTP_FORBIDDEN, "use an address: localhost, 127.0.0.1, or the one of admin.http",
+                 "this name is not known to be this machine's");
+    return false;
+}
+
+static enum MHD_Result begin(const struct way *way, struct MHD_Connection *connection, const char *path,
+                             const char *method, void **request)
+{
+    struct visit *visit = calloc(1, sizeof *visit);
+    if (visit == NULL)
+        return MHD_NO;
+    *request = visit;
+    visit->refused = !is_host_fine(way, connection, &visit->fault) ||
+                     admin_read_line(path, method, way->is_socket, &visit->request, &visit->fault) != 0;
+    if (!visit->refused)
+        MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, read_argument, visit);
+    if (!has_long_body(connection))
+        return MHD_YES;
+    struct answer answer = { 0 };
+    admin_read_body(NULL, ADMIN_BODY_MAX + 1, &visit->request, &visit->fault);
+    admin_answer_fault(&visit->fault, &answer);
+    return send_answer(connection, &answer);
+}
+
+static enum MHD_Result finish(const struct way *way, struct MHD_Connection *connection, struct visit *visit)
+{
+    struct answer answer = { 0 };
+    if (!visit->refused)
+        visit->refused = admin_read_body(visit->body.data, visit->body.size, &visit->request, &visit->fault) != 0;
+    if (visit->body.failed)
+        answer.body.failed = true;
+    else if (visit->refused)
+        admin_answer_fault(&visit->fault, &answer);
     else
-        route->answer(admin, answer);
+        admin_answer(&way->admin->view, &visit->request, &answer);
+    return send_answer(connection, &answer);
 }
 
 /* Called once when a request begins, for each part of its body, and at its end. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *version, const char *body, size_t *body_size, void **request)
 {
-    static char begun;
-    struct answer answer = { .status = MHD_HTTP_OK };
-    (void)version, (void)body;
-    if (*request == NULL && has_long_body(connection)) {
-        answer_error(&answer, MHD_HTTP_CONTENT_TOO_LARGE, "the request's body is too long", "send none");
-        return send_answer(connection, &answer);
-    }
-    if (*request == NULL || *body_size > 0) {
-        *request = &begun;
-        *body_size = 0;
-        return MHD_YES;
-    }
-    make_answer(context, path, method, &answer);
-    return send_answer(connection, &answer);
+    struct visit *visit = *request;
+    (void)version;
+    if (visit == NULL)
+        return begin(context, connection, path, method, request);
+    if (*body_size == 0)
+        return finish(context, connection, visit);
+    if (visit->body.size <= ADMIN_BODY_MAX)
+        buffer_put(&visit->body, body, *body_size);
+    *body_size = 0;
+    return MHD_YES;
+}
+
+static void forget(void *context, struct MHD_Connection *connection, void **request,
+                   enum MHD_RequestTerminationCode code)
+{
+    struct visit *visit = *request;
+    (void)context, (void)connection, (void)code;
+    if (visit == NULL)
+        return;
+    buffer_free(&visit->body);
+    free(visit);
+    *request = NULL;
 }
 
 /* What stands behind a NUL would be overlooked. */
@@ -207,32 +180,32 @@ static size_t unescape(void *context, struct MHD_Connection *connection, char *t
 /* Start and stop */
 
 /* Signals belong to the controlling thread. */
-static struct MHD_Daemon *start_daemon(struct admin *admin, int fd)
+static int start_daemon(struct admin *admin, struct way *way, int fd)
 {
+    way->admin = admin;
+    way->is_socket = way == &admin->socket;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, admin, MHD_OPTION_LISTEN_SOCKET, fd,
+    way->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, way, MHD_OPTION_LISTEN_SOCKET, fd,
                          MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-                         NULL, MHD_OPTION_END);
+                         NULL, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (daemon == NULL)
-        log_error("cannot start a thread of the admin side", LOG_U64("descriptor", (uint64_t)fd));
-    return daemon;
+    if (way->daemon != NULL)
+        return 0;
+    log_error("cannot start a thread of the admin side", LOG_U64("descriptor", (uint64_t)fd));
+    return WEIR_ENOMEM;
 }
 
 static int open_socket(struct admin *admin, const char *path)
 {
-    int fd = admin_socket_open(path, &admin->socket);
-    if (fd < 0)
-        return fd;
-    admin->socket_daemon = start_daemon(admin, fd);
-    if (admin->socket_daemon == NULL)
-        return WEIR_ENOMEM;
-    log_info("admin listening", LOG_STR("socket", path));
-    return 0;
+    int fd = admin_socket_open(path, &admin->file);
+    int err = fd < 0 ? fd : start_daemon(admin, &admin->socket, fd);
+    if (err == 0)
+        log_info("admin listening", LOG_STR("socket", path));
+    return err;
 }
 
 static int open_http(struct admin *admin, const struct weir_address *address)
@@ -245,21 +218,20 @@ static int open_http(struct admin *admin, const struct weir_address *address)
                   LOG_STR("error", weir_strerror(err)));
         return err;
     }
-    admin->http_daemon = start_daemon(admin, fd);
-    if (admin->http_daemon == NULL)
-        return WEIR_ENOMEM;
-    log_info("admin listening", LOG_STR("address", weir_address_format(&admin->http_address, text, sizeof text)));
-    return 0;
+    err = start_daemon(admin, &admin->http, fd);
+    if (err == 0)
+        log_info("admin listening", LOG_STR("address", weir_address_format(&admin->http_address, text, sizeof text)));
+    return err;
 }
 
-int admin_start(const struct balancer *balancer, struct admin **ret_admin)
+int admin_start(struct balancer *balancer, struct admin **ret_admin)
 {
     const struct settings *settings = &balancer_snapshot(balancer)->settings;
     struct admin *admin = calloc(1, sizeof *admin);
     if (admin == NULL)
         return WEIR_ENOMEM;
-    admin->balancer = balancer;
-    int err = metrics_new(balancer, &admin->metrics);
+    admin->view.balancer = balancer;
+    int err = metrics_new(balancer, &admin->view.metrics);
     if (err == 0 && settings->admin_socket != NULL)
         err = open_socket(admin, settings->admin_socket);
     if (err == 0 && settings->has_admin_http)
@@ -281,12 +253,12 @@ void admin_free(struct admin **padmin)
     struct admin *admin = *padmin;
     if (admin == NULL)
         return;
-    if (admin->socket_daemon != NULL)
-        MHD_stop_daemon(admin->socket_daemon);
-    if (admin->http_daemon != NULL)
-        MHD_stop_daemon(admin->http_daemon);
-    admin_socket_remove(&admin->socket);
-    metrics_free(&admin->metrics);
+    if (admin->socket.daemon != NULL)
+        MHD_stop_daemon(admin->socket.daemon);
+    if (admin->http.daemon != NULL)
+        MHD_stop_daemon(admin->http.daemon);
+    admin_socket_remove(&admin->file);
+    metrics_free(&admin->view.metrics);
     free(admin);
     *padmin = NULL;
 }

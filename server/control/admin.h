@@ -4,14 +4,14 @@
 
 #include "../proxy/balancer.h"
 
-/* The admin side: metrics, health and status over HTTP, on a Unix socket (mode 0600) and on the address of
- * `admin.http`. Threads of its own, which only read: workers are never stopped or locked. */
+/* The admin side: HTTP on a Unix socket (mode 0600), where the balancer can be changed, and on the address of
+ * `admin.http`, where it can only be looked at. Each has a thread of its own; workers are never stopped or locked. */
 struct admin;
 
 /* Opens what the snapshot's settings ask for (perhaps nothing) and starts to answer. A socket file that a dead process
  * left behind is replaced. Why it failed is logged. Returns 0, WEIR_EADDRINUSE (another process answers on the socket,
  * or has the port), another error of the listeners, or WEIR_ENOMEM. The balancer must outlive the admin side. */
-int admin_start(const struct balancer *balancer, struct admin **ret_admin);
+int admin_start(struct balancer *balancer, struct admin **ret_admin);
 
 /* The address that HTTP is served at (port 0 resolved); all zero without. */
 struct weir_address admin_http_address(const struct admin *admin);

@@ -2,6 +2,8 @@
 #ifndef CONTROL_EXPLAIN_H
 #define CONTROL_EXPLAIN_H
 
+#include <jansson.h>
+
 #include "../policy/decide.h"
 
 /* Why somebody may reach what: everything that leads from an identity to the upstreams, with the places in the
@@ -55,7 +57,7 @@ struct explanation {
 };
 
 /* Explains a subject at one listener, or at all (ANY_INDEX), of a bound snapshot. Both must outlive the explanation.
- * Control thread. Returns 0 or WEIR_ENOMEM. */
+ * A certificate: the control thread only; else any. Returns 0 or WEIR_ENOMEM. */
 int explain(const struct snapshot *snapshot, const struct explain_subject *subject, uint32_t listener,
             struct explanation **ret_explanation);
 void explanation_free(struct explanation **pexplanation);
@@ -66,7 +68,8 @@ bool explain_listener_by_certificate(const struct listener *listener);
 /* "5/s", "100/m"; "" when there is none. Returns `text`. */
 char *explain_rate(const struct weir_limits *limits, char text[32]);
 
-/* The explanation as JSON, for programs; the caller frees it. NULL when out of memory. */
-char *explain_json(const struct explanation *explanation);
+/* The explanation as JSON; with `live`, the state that the snapshot is bound to, also what upstreams and the client are
+ * like at this moment. The caller's; NULL when out of memory. */
+json_t *explain_json(const struct explanation *explanation, const struct state *live);
 
 #endif

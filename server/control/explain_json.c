@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jansson.h>
+#include "status.h"
 
 /* Packing and appending accept NULL, so that only the whole need be looked at. */
 
@@ -37,6 +37,18 @@ static json_t *identities_json(const struct explanation *e)
     return array;
 }
 
+/* Where the configuration has them; of those that only a certificate has, nowhere. */
+static json_t *places_json(const struct explanation *e)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < e->identity_count; i++) {
+        struct position at = e->identities[i].at;
+        json_array_append_new(array, at.line == 0 ? json_null() : place_json(e, at));
+    }
+    return array;
+}
+
 static json_t *matches_json(const struct explanation *e)
 {
     json_t *array = json_array();
@@ -61,22 +73,39 @@ static json_t *limits_json(const struct weir_limits *limits)
         "rate", rated ? json_string(rate) : json_null(), "burst", rated ? json_integer(limits->burst) : json_null());
 }
 
-static json_t *upstreams_json(const struct explanation *e, const struct explain_listener *listener)
+static json_t *upstream_json(const struct explanation *e, const struct explain_upstream *entry)
+{
+    char address[WEIR_ADDRESS_TEXT_MAX];
+
+    return json_pack("{s:s, s:s, s:b, s:o}", "name", entry->upstream->name, "address",
+                     weir_address_format(&entry->upstream->address, address, sizeof address), "allowed",
+                     (int)entry->allowed, "rule", entry->rule == NULL ? json_null() : place_json(e, entry->rule->at));
+}
+
+/* What it is like at this moment. */
+static void add_live_upstream(json_t *json, const struct pool *pool, uint32_t place, const struct upstream *upstream,
+                              const struct weir_upstreams *table)
+{
+    json_object_set_new(json, "state", json_string(status_upstream_state(weir_upstreams_state(table, upstream->id))));
+    json_object_set_new(json, "health", json_string(status_health(weir_pool_health(pool->balancing, place))));
+    json_object_set_new(json, "active", json_integer(weir_upstreams_active(table, upstream->id)));
+}
+
+static json_t *upstreams_json(const struct explanation *e, const struct explain_listener *listener,
+                              const struct state *live)
 {
     json_t *array = json_array();
 
     for (uint32_t i = 0; i < listener->upstream_count; i++) {
-        const struct explain_upstream *entry = &listener->upstreams[i];
-        char address[WEIR_ADDRESS_TEXT_MAX];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:b, s:o}", "name", entry->upstream->name, "address",
-                                               weir_address_format(&entry->upstream->address, address, sizeof address),
-                                               "allowed", (int)entry->allowed, "rule",
-                                               entry->rule == NULL ? json_null() : place_json(e, entry->rule->at)));
+        json_t *json = upstream_json(e, &listener->upstreams[i]);
+        if (live != NULL)
+            add_live_upstream(json, listener->pool, i, listener->upstreams[i].upstream, live->upstreams);
+        json_array_append_new(array, json);
     }
     return array;
 }
 
-static json_t *listeners_json(const struct explanation *e)
+static json_t *listeners_json(const struct explanation *e, const struct state *live)
 {
     json_t *array = json_array();
 
@@ -91,30 +120,32 @@ static json_t *listeners_json(const struct explanation *e)
                 "clients_by", explain_listener_by_certificate(entry->listener) ? "certificate" : "address", "accepted",
                 (int)entry->accepted, "reason",
                 entry->refusal == CLOSE_NONE ? json_null() : json_string(close_reason_label(entry->refusal)), "why",
-                entry->accepted ? json_null() : text_json(entry->why), "upstreams", upstreams_json(e, entry)));
+                entry->accepted ? json_null() : text_json(entry->why), "upstreams", upstreams_json(e, entry, live)));
     }
     return array;
 }
 
-static json_t *whole_json(const struct explanation *e)
+static json_t *client_json(const struct explanation *e, const struct state *live)
+{
+    bool configured = e->client != ANY_INDEX;
+    json_t *json = json_pack("{s:s, s:b, s:b, s:o}", "name", e->name, "configured", (int)configured, "let_in",
+                             (int)(configured || e->snapshot->unknown_let_in), "at",
+                             configured ? place_json(e, e->snapshot->clients[e->client].at) : json_null());
+
+    if (live != NULL && configured)
+        json_object_set_new(json, "active", json_integer(weir_client_active(e->snapshot->clients[e->client].record)));
+    return json;
+}
+
+json_t *explain_json(const struct explanation *e, const struct state *live)
 {
     static const char *const kinds[] = {
         [EXPLAIN_CLIENT] = "client",
         [EXPLAIN_CERTIFICATE] = "certificate",
         [EXPLAIN_ADDRESS] = "address",
     };
-    return json_pack("{s:o, s:s, s:o, s:{s:s, s:b, s:o}, s:o, s:o, s:o}", "subject", text_json(e->subject->name),
-                     "kind", kinds[e->subject->kind], "identities", identities_json(e), "client", "name", e->name,
-                     "configured", (int)(e->client != ANY_INDEX), "at",
-                     e->client == ANY_INDEX ? json_null() : place_json(e, e->snapshot->clients[e->client].at),
-                     "matches", matches_json(e), "limits", limits_json(e->limits), "listeners", listeners_json(e));
-}
-
-char *explain_json(const struct explanation *explanation)
-{
-    json_t *json = whole_json(explanation);
-    char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2));
-
-    json_decref(json);
-    return text;
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "subject", text_json(e->subject->name), "kind",
+                     kinds[e->subject->kind], "identities", identities_json(e), "identities_at", places_json(e),
+                     "client", client_json(e, live), "matches", matches_json(e), "limits", limits_json(e->limits),
+                     "listeners", listeners_json(e, live));
 }

@@ -3,11 +3,15 @@
 
 #include <stdio.h>
 
-static const char *const health_words[] = {
-    [WEIR_PLACE_UP] = "up",
-    [WEIR_PLACE_EJECTED] = "ejected",
-    [WEIR_PLACE_DOWN] = "down",
-};
+const char *status_health(enum weir_place_health health)
+{
+    static const char *const words[] = {
+        [WEIR_PLACE_UP] = "up",
+        [WEIR_PLACE_EJECTED] = "ejected",
+        [WEIR_PLACE_DOWN] = "down",
+    };
+    return words[health];
+}
 
 const char *status_upstream_state(enum weir_upstream_state state)
 {
@@ -57,7 +61,7 @@ static json_t *places_json(const struct snapshot *snapshot, const struct pool *p
     for (uint32_t n = 0; whole && n < pool->place_count; n++) {
         const struct place *place = &pool->places[n];
         whole = append(array, json_pack("{s:s, s:s, s:i, s:b}", "name", snapshot->upstreams[place->upstream].name,
-                                        "health", health_words[weir_pool_health(pool->balancing, n)], "weight",
+                                        "health", status_health(weir_pool_health(pool->balancing, n)), "weight",
                                         (int)place->weight, "backup", (int)place->backup));
     }
     return finish(array, whole);

@@ -17,5 +17,7 @@ bool status_unready(const struct balancer *balancer, char *why, size_t size);
 
 /* The word for a state: "enabled", "drain", "disabled". */
 const char *status_upstream_state(enum weir_upstream_state state);
+/* "up", "ejected", "down". */
+const char *status_health(enum weir_place_health health);
 
 #endif

@@ -2,7 +2,6 @@
 """The admin side: what it answers, to whom, and what hostile clients of it can do."""
 
 import contextlib
-import http.client
 import json
 import os
 import shutil
@@ -10,11 +9,10 @@ import signal
 import socket
 import stat
 import subprocess
-import tempfile
 
 import pytest
 
-import settings
+from admin import UnixConnection, ask, is_error, socket_path, ways  # noqa: F401 (a fixture)
 from peers import LOOPBACK, Refuser, Upstream, eventually, free_port, half_close
 from weir import configuration
 
@@ -35,48 +33,9 @@ def backend():
 
 
 @pytest.fixture
-def socket_path():
-    """A socket's path, short enough for one."""
-    folder = tempfile.mkdtemp(prefix="weir-test-")
-    yield f"{folder}/admin.sock"
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
 def weir(balancer, socket_path):
     with Upstream() as web, balancer(web, admin={"socket": socket_path, "http": f"{LOOPBACK}:{free_port()}"}) as weir:
         yield weir
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=settings.DEADLINE)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def ways(weir):
-    """Both ways in, each as a function that makes a connection."""
-    admin = weir.config["admin"]
-    return (lambda: UnixConnection(admin["socket"]),
-            lambda: http.client.HTTPConnection(admin["http"], timeout=settings.DEADLINE))
-
-
-def ask(way, path, method="GET", **options):
-    connection = way()
-    connection.request(method, path, **options)
-    answer = connection.getresponse()
-    body = answer.read().decode()
-    connection.close()
-    return answer, body
-
-
-def is_error(body):
-    return set(json.loads(body)) == {"error", "hint"}
 
 
 # Requests

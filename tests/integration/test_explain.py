@@ -137,10 +137,11 @@ def test_unknown_ones_are_told_what_would_let_them_in(folder):
 
 def test_json_has_the_same_answer(folder):
     answer = explained(folder, "tls/alice.crt")
-    assert list(answer) == ["subject", "kind", "identities", "client", "matches", "limits", "listeners"]
+    assert list(answer) == ["subject", "kind", "identities", "identities_at", "client", "matches", "limits", "listeners"]
     assert (answer["subject"], answer["kind"]) == ("tls/alice.crt", "certificate")
     assert answer["identities"][:2] == ["dns:alice.example.com", "uri:spiffe://example.com/alice"]
-    assert answer["client"] == {"name": "alice", "configured": True, "at": "weir.yaml:15:11"}
+    assert answer["client"] == {"name": "alice", "configured": True, "let_in": True, "at": "weir.yaml:15:11"}
+    assert answer["identities_at"] == [None] * len(answer["identities"])
     assert answer["matches"] == [
         {"client": "alice", "identity": "uri:spiffe://example.com/alice", "at": "weir.yaml:16:16", "chosen": True},
         {"client": "alice", "identity": "dns:alice.example.com", "at": "weir.yaml:16:50", "chosen": True},

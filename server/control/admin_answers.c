@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin_answers.h"
+
+#include <string.h>
+
+#include <jansson.h>
+
+#include <weir/errors.h>
+
+#include "../base/suggest.h"
+#include "../proxy/connections.h"
+#include "config_values.h"
+#include "connections_json.h"
+#include "explain.h"
+#include "prometheus.h"
+#include "status.h"
+
+#define STATUS_OK 200u
+#define STATUS_NOT_FOUND 404u
+#define STATUS_UNAVAILABLE 503u
+
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+static int put_json_part(const char *data, size_t size, void *context)
+{
+    struct buffer *body = context;
+    buffer_put(body, data, size);
+    return body->failed ? -1 : 0;
+}
+
+/* Takes the document; NULL: out of memory. */
+static void answer_json(struct answer *answer, unsigned status, json_t *json)
+{
+    answer->status = status;
+    answer->type = TYPE_JSON;
+    if (json == NULL ||
+        json_dump_callback(json, put_json_part, &answer->body, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
+        answer->body.failed = true;
+    buffer_text(&answer->body, "\n");
+    json_decref(json);
+}
+
+void admin_answer_fault(const struct admin_fault *fault, struct answer *answer)
+{
+    answer_json(answer, fault->status, json_pack("{s:s, s:s}", "error", fault->error, "hint", fault->hint));
+    answer->allow = fault->allow;
+}
+
+/* A name that somebody has written is repeated only when it is one. */
+static void answer_unknown(struct answer *answer, const char *kind, const char *name,
+                           const struct suggestion *suggestion, const char *otherwise)
+{
+    struct admin_fault fault;
+    char hint[sizeof fault.hint];
+
+    if (suggestion->best != NULL)
+        snprintf(hint, sizeof hint, "did you mean %s?", suggestion->best);
+    else
+        snprintf(hint, sizeof hint, "%s", otherwise);
+    if (value_is_name(name))
+        admin_refuse(&fault, STATUS_NOT_FOUND, hint, "there is no %s %s", kind, name);
+    else
+        admin_refuse(&fault, STATUS_NOT_FOUND, hint, "there is no such %s", kind);
+    admin_answer_fault(&fault, answer);
+}
+
+/* Reads */
+
+static void answer_root(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    (void)view, (void)request;
+    answer->type = TYPE_TEXT;
+    buffer_text(&answer->body, "Weir " WEIR_VERSION ": see /api/v1/status, /metrics, /healthz, /readyz\n");
+}
+
+static void answer_metrics(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    (void)request;
+    answer->type = PROMETHEUS_TYPE;
+    metrics_render(view->metrics, &answer->body);
+}
+
+static void answer_health(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    (void)view, (void)request;
+    answer_json(answer, STATUS_OK, json_pack("{s:s}", "status", "ok"));
+}
+
+static void answer_ready(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    struct admin_fault fault;
+    char why[256];
+
+    (void)request;
+    if (!status_unready(view->balancer, why, sizeof why)) {
+        answer_json(answer, STATUS_OK, json_pack("{s:s}", "status", "ready"));
+        return;
+    }
+    admin_refuse(&fault, STATUS_UNAVAILABLE, "see /api/v1/status", "%s", why);
+    admin_answer_fault(&fault, answer);
+}
+
+static void answer_status(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    (void)request;
+    answer_json(answer, STATUS_OK, status_json(view->balancer));
+}
+
+/* Connections */
+
+/* A worker that does not answer is a fault of ours, and so is want of memory. */
+static void answer_failure(struct answer *answer, int err)
+{
+    struct admin_fault fault;
+
+    answer->body.failed = err == WEIR_ENOMEM;
+    if (err == WEIR_ENOMEM)
+        return;
+    admin_refuse(&fault, STATUS_UNAVAILABLE, "try again, and look at weir_worker_busy_ratio",
+                 "a worker did not answer in time");
+    admin_answer_fault(&fault, answer);
+}
+
+static void answer_connections(const struct admin_view *view, const struct admin_request *request,
+                               struct answer *answer)
+{
+    const struct connections_query query = {
+        .client = request->has_client ? request->client : NULL,
+        .upstream = request->has_upstream ? request->upstream : NULL,
+        .limit = request->limit,
+        .after = request->after,
+    };
+    struct connections *connections = NULL;
+    int err = connections_find(view->balancer, &query, &connections);
+
+    if (err == 0)
+        answer_json(answer, STATUS_OK, connections_json(connections));
+    else
+        answer_failure(answer, err);
+    connections_free(&connections);
+}
+
+static void answer_end(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    struct admin_fault fault;
+    int err = connections_end(view->balancer, request->id);
+
+    if (err == 0) {
+        answer_json(answer, STATUS_OK, json_pack("{s:I}", "ended", (json_int_t)request->id));
+    } else if (err == WEIR_EINVAL) {
+        admin_refuse(&fault, STATUS_NOT_FOUND, "see /api/v1/connections for their numbers",
+                     "there is no such connection");
+        admin_answer_fault(&fault, answer);
+    } else {
+        answer_failure(answer, err);
+    }
+}
+
+/* Explain */
+
+static bool find_client(const struct snapshot *snapshot, const char *name, struct explain_subject *subject,
+                        struct answer *answer)
+{
+    struct suggestion suggestion = suggest_for(name);
+
+    for (uint32_t n = 0; n < snapshot->client_count; n++) {
+        if (strcmp(snapshot->clients[n].name, name) == 0) {
+            subject->kind = EXPLAIN_CLIENT;
+            subject->client = n;
+            return true;
+        }
+        suggest_offer(&suggestion, snapshot->clients[n].name);
+    }
+    answer_unknown(answer, "client", name, &suggestion, "write the name of a client, or an IP address");
+    return false;
+}
+
+static bool find_subject(const struct snapshot *snapshot, const char *text, struct explain_subject *subject,
+                         struct answer *answer)
+{
+    subject->name = text;
+    subject->kind = EXPLAIN_ADDRESS;
+    return value_host(text, &subject->identity.address) == 0 || find_client(snapshot, text, subject, answer);
+}
+
+static bool find_listener(const struct snapshot *snapshot, const struct admin_request *request, uint32_t *ret_listener,
+                          struct answer *answer)
+{
+    struct suggestion suggestion = suggest_for(request->listener);
+
+    *ret_listener = ANY_INDEX;
+    if (!request->has_listener)
+        return true;
+    for (uint32_t n = 0; n < snapshot->listener_count; n++) {
+        if (strcmp(snapshot->listeners[n].name, request->listener) == 0) {
+            *ret_listener = n;
+            return true;
+        }
+        suggest_offer(&suggestion, snapshot->listeners[n].name);
+    }
+    answer_unknown(answer, "listener", request->listener, &suggestion, "see /api/v1/status for their names");
+    return false;
+}
+
+static void answer_explain(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    const struct snapshot *snapshot = balancer_snapshot(view->balancer);
+    struct explain_subject subject = { 0 };
+    struct explanation *explanation = NULL;
+    uint32_t listener;
+
+    if (!find_subject(snapshot, request->client, &subject, answer) ||
+        !find_listener(snapshot, request, &listener, answer))
+        return;
+    json_t *json = NULL;
+    if (explain(snapshot, &subject, listener, &explanation) == 0)
+        json = explain_json(explanation, balancer_state(view->balancer));
+    answer_json(answer, STATUS_OK, json);
+    explanation_free(&explanation);
+}
+
+/* All of them */
+
+void admin_answer(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    static void (*const answers[ADMIN_ACTIONS])(const struct admin_view *, const struct admin_request *,
+                                                struct answer *) = {
+        [ADMIN_ROOT] = answer_root,       [ADMIN_METRICS] = answer_metrics,    [ADMIN_HEALTH] = answer_health,
+        [ADMIN_READY] = answer_ready,     [ADMIN_STATUS] = answer_status,      [ADMIN_CONNECTIONS] = answer_connections,
+        [ADMIN_EXPLAIN] = answer_explain, [ADMIN_END_CONNECTION] = answer_end,
+    };
+    *answer = (struct answer){ .status = STATUS_OK };
+    answers[request->action](view, request, answer);
+}
