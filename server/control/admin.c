@@ -14,6 +14,7 @@
 #include "../base/log.h"
 #include "admin_answers.h"
 #include "admin_socket.h"
+#include "events.h"
 
 /* The Unix socket and HTTP have a daemon each, so that strangers on one don't lock the owner out of the other. */
 #define CLIENTS_MAX 64u
@@ -29,6 +30,7 @@ struct way {
 
 struct admin {
     struct admin_view view;
+    struct events *events;
     struct admin_socket file;
     struct weir_address http_address;
     struct way socket, http;
@@ -42,17 +44,42 @@ struct visit {
     struct buffer body;
 };
 
-/* For browsers: nothing here is a page, a script or anybody else's. */
+/* For browsers: only the dashboard is a page, it takes nothing from elsewhere, and nobody may frame it. */
+#define POLICY_DATA "default-src 'none'; frame-ancestors 'none'"
+#define POLICY_PAGE                                                                                                    \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "   \
+    "form-action 'none'; frame-ancestors 'none'"
+
 static const struct {
     const char *name, *value;
 } headers[] = {
-    { "Cache-Control", "no-store" },
-    { "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'" },
-    { "Cross-Origin-Resource-Policy", "same-origin" },
-    { "Referrer-Policy", "no-referrer" },
-    { "X-Content-Type-Options", "nosniff" },
+    { "Cache-Control", "no-store" },      { "Cross-Origin-Resource-Policy", "same-origin" },
+    { "Referrer-Policy", "no-referrer" }, { "X-Content-Type-Options", "nosniff" },
     { "X-Frame-Options", "DENY" },
 };
+
+/* NULL: out of memory. */
+static struct MHD_Response *make_response(const struct answer *answer)
+{
+    if (answer->file != NULL)
+        return MHD_create_response_from_buffer(answer->file->size, (void *)answer->file->bytes, MHD_RESPMEM_PERSISTENT);
+    return MHD_create_response_from_buffer(answer->body.size, answer->body.data, MHD_RESPMEM_MUST_FREE);
+}
+
+/* Takes the response. */
+static enum MHD_Result send_response(struct MHD_Connection *connection, const struct answer *answer,
+                                     struct MHD_Response *response)
+{
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+    MHD_add_response_header(response, "Content-Security-Policy", answer->file != NULL ? POLICY_PAGE : POLICY_DATA);
+    for (size_t n = 0; n < sizeof headers / sizeof headers[0]; n++)
+        MHD_add_response_header(response, headers[n].name, headers[n].value);
+    if (answer->allow != NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
+    enum MHD_Result result = MHD_queue_response(connection, answer->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *answer)
 {
@@ -62,20 +89,22 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
         admin_refuse(&fault, MHD_HTTP_INTERNAL_SERVER_ERROR, "try again", "out of memory");
         admin_answer_fault(&fault, answer);
     }
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(answer->body.size, answer->body.data, MHD_RESPMEM_MUST_FREE);
-    if (response == NULL) {
-        buffer_free(&answer->body);
-        return MHD_NO;
-    }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
-    for (size_t n = 0; n < sizeof headers / sizeof headers[0]; n++)
-        MHD_add_response_header(response, headers[n].name, headers[n].value);
-    if (answer->allow != NULL)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
-    enum MHD_Result result = MHD_queue_response(connection, answer->status, response);
-    MHD_destroy_response(response);
-    return result;
+    struct MHD_Response *response = make_response(answer);
+    if (response != NULL)
+        return send_response(connection, answer, response);
+    buffer_free(&answer->body);
+    return MHD_NO;
+}
+
+static enum MHD_Result send_events(const struct way *way, struct MHD_Connection *connection, struct answer *answer)
+{
+    struct MHD_Response *response = events_subscribe(way->admin->events, connection);
+    if (response != NULL)
+        return send_response(connection, answer, response);
+    struct admin_fault fault;
+    admin_refuse(&fault, MHD_HTTP_SERVICE_UNAVAILABLE, "close one of them", "too many are watching already");
+    admin_answer_fault(&fault, answer);
+    return send_answer(connection, answer);
 }
 
 /* Bodies are heard out, even those that nobody wants: closing before their end could destroy the answer. Unless they
@@ -135,7 +164,7 @@ static enum MHD_Result finish(const struct way *way, struct MHD_Connection *conn
         admin_answer_fault(&visit->fault, &answer);
     else
         admin_answer(&way->admin->view, &visit->request, &answer);
-    return send_answer(connection, &answer);
+    return answer.streams ? send_events(way, connection, &answer) : send_answer(connection, &answer);
 }
 
 /* Called once when a request begins, for each part of its body, and at its end. */
@@ -187,11 +216,11 @@ static int start_daemon(struct admin *admin, struct way *way, int fd)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    way->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, way, MHD_OPTION_LISTEN_SOCKET, fd,
-                         MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-                         NULL, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
+    way->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, way,
+                                   MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX,
+                                   MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                   CLIENT_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+                                   MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (way->daemon != NULL)
         return 0;
@@ -232,6 +261,8 @@ int admin_start(struct balancer *balancer, struct admin **ret_admin)
         return WEIR_ENOMEM;
     admin->view.balancer = balancer;
     int err = metrics_new(balancer, &admin->view.metrics);
+    if (err == 0)
+        err = events_new(balancer, &admin->events);
     if (err == 0 && settings->admin_socket != NULL)
         err = open_socket(admin, settings->admin_socket);
     if (err == 0 && settings->has_admin_http)
@@ -253,11 +284,14 @@ void admin_free(struct admin **padmin)
     struct admin *admin = *padmin;
     if (admin == NULL)
         return;
+    if (admin->events != NULL)
+        events_stop(admin->events);
     if (admin->socket.daemon != NULL)
         MHD_stop_daemon(admin->socket.daemon);
     if (admin->http.daemon != NULL)
         MHD_stop_daemon(admin->http.daemon);
     admin_socket_remove(&admin->file);
+    events_free(&admin->events);
     metrics_free(&admin->view.metrics);
     free(admin);
     *padmin = NULL;

@@ -20,7 +20,7 @@
 #define STATUS_UNAVAILABLE 503u
 
 #define TYPE_JSON "application/json"
-#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_EVENTS "text/event-stream"
 
 static int put_json_part(const char *data, size_t size, void *context)
 {
@@ -67,11 +67,18 @@ static void answer_unknown(struct answer *answer, const char *kind, const char *
 
 /* Reads */
 
-static void answer_root(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+static void answer_file(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    (void)view;
+    answer->type = request->file->type;
+    answer->file = request->file;
+}
+
+static void answer_events(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
 {
     (void)view, (void)request;
-    answer->type = TYPE_TEXT;
-    buffer_text(&answer->body, "Weir " WEIR_VERSION ": see /api/v1/status, /metrics, /healthz, /readyz\n");
+    answer->type = TYPE_EVENTS;
+    answer->streams = true;
 }
 
 static void answer_metrics(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
@@ -226,9 +233,15 @@ void admin_answer(const struct admin_view *view, const struct admin_request *req
 {
     static void (*const answers[ADMIN_ACTIONS])(const struct admin_view *, const struct admin_request *,
                                                 struct answer *) = {
-        [ADMIN_ROOT] = answer_root,       [ADMIN_METRICS] = answer_metrics,    [ADMIN_HEALTH] = answer_health,
-        [ADMIN_READY] = answer_ready,     [ADMIN_STATUS] = answer_status,      [ADMIN_CONNECTIONS] = answer_connections,
-        [ADMIN_EXPLAIN] = answer_explain, [ADMIN_END_CONNECTION] = answer_end,
+        [ADMIN_FILE] = answer_file,
+        [ADMIN_EVENTS] = answer_events,
+        [ADMIN_METRICS] = answer_metrics,
+        [ADMIN_HEALTH] = answer_health,
+        [ADMIN_READY] = answer_ready,
+        [ADMIN_STATUS] = answer_status,
+        [ADMIN_CONNECTIONS] = answer_connections,
+        [ADMIN_EXPLAIN] = answer_explain,
+        [ADMIN_END_CONNECTION] = answer_end,
     };
     *answer = (struct answer){ .status = STATUS_OK };
     answers[request->action](view, request, answer);

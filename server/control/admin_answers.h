@@ -17,8 +17,10 @@ struct admin_view {
 struct answer {
     unsigned status; /* of HTTP */
     const char *type;
-    const char *allow;  /* NULL: no such header */
-    struct buffer body; /* the caller's; it may have failed for want of memory */
+    const char *allow;           /* NULL: no such header */
+    struct buffer body;          /* the caller's; it may have failed for want of memory */
+    const struct web_file *file; /* instead of the body */
+    bool streams;                /* events, instead of the body */
 };
 
 void admin_answer(const struct admin_view *view, const struct admin_request *request, struct answer *answer);

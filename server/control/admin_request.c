@@ -43,16 +43,15 @@ static const struct route {
     enum method method;
     enum admin_action action;
 } routes[] = {
-    { "/", METHOD_GET, ADMIN_ROOT },
-    { "/metrics", METHOD_GET, ADMIN_METRICS },
-    { "/healthz", METHOD_GET, ADMIN_HEALTH },
-    { "/readyz", METHOD_GET, ADMIN_READY },
-    { "/api/v1/status", METHOD_GET, ADMIN_STATUS },
-    { "/api/v1/connections", METHOD_GET, ADMIN_CONNECTIONS },
-    { "/api/v1/explain", METHOD_GET, ADMIN_EXPLAIN },
-    { "/api/v1/connections/", METHOD_DELETE, ADMIN_END_CONNECTION },
+    { "/metrics", METHOD_GET, ADMIN_METRICS },        { "/healthz", METHOD_GET, ADMIN_HEALTH },
+    { "/readyz", METHOD_GET, ADMIN_READY },           { "/api/v1/status", METHOD_GET, ADMIN_STATUS },
+    { "/api/v1/events", METHOD_GET, ADMIN_EVENTS },   { "/api/v1/connections", METHOD_GET, ADMIN_CONNECTIONS },
+    { "/api/v1/explain", METHOD_GET, ADMIN_EXPLAIN }, { "/api/v1/connections/", METHOD_DELETE, ADMIN_END_CONNECTION },
 };
 #define ROUTES (sizeof routes / sizeof routes[0])
+
+/* All files of the dashboard. */
+static const struct route file_route = { "", METHOD_GET, ADMIN_FILE };
 
 /* Returns what follows the route's path, "" for most; NULL: another path. */
 static const char *match(const struct route *route, const char *path)
@@ -69,13 +68,13 @@ static const struct route *find_route(const char *path, const char **ret_rest)
     for (size_t n = 0; n < ROUTES; n++)
         if ((*ret_rest = match(&routes[n], path)) != NULL)
             return &routes[n];
-    return NULL;
+    return web_find(path) != NULL ? &file_route : NULL;
 }
 
 static int refuse_path(const char *path, struct admin_fault *fault)
 {
     struct suggestion suggestion = suggest_for(path);
-    char hint[sizeof fault->hint] = "see /api/v1/status, /metrics, /healthz, /readyz";
+    char hint[sizeof fault->hint] = "see /, /api/v1/status, /metrics, /healthz, /readyz";
 
     for (size_t n = 0; n < ROUTES; n++)
         suggest_offer(&suggestion, routes[n].path);
@@ -136,6 +135,7 @@ int admin_read_line(const char *path, const char *method, bool may_change, struc
                             "use the admin socket: weir drain, enable, disable, reload, or curl --unix-socket",
                             "over HTTP nothing can be changed");
     *request = (struct admin_request){ .action = route->action, .limit = ADMIN_LIMIT_DEFAULT };
+    request->file = web_find(path);
     return read_rest(rest, request, fault);
 }
 

@@ -9,14 +9,17 @@
 #include <weir/address.h>
 #include <weir/pool.h>
 
+#include "web.h"
+
 /* What somebody asks of the admin side, read from what they sent. Pure: nothing here knows a socket or the balancer. */
 
 enum admin_action {
-    ADMIN_ROOT,
+    ADMIN_FILE, /* of the dashboard */
     ADMIN_METRICS,
     ADMIN_HEALTH,
     ADMIN_READY,
     ADMIN_STATUS,
+    ADMIN_EVENTS,
     ADMIN_CONNECTIONS,
     ADMIN_EXPLAIN,
     ADMIN_RELOAD,
@@ -31,6 +34,7 @@ enum admin_action {
 
 struct admin_request {
     enum admin_action action;
+    const struct web_file *file;
     bool has_client, has_upstream, has_listener;
     char client[ADMIN_TEXT_MAX + 1];   /* of a query */
     char upstream[ADMIN_TEXT_MAX + 1]; /* of a query, or of the path */

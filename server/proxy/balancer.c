@@ -359,6 +359,11 @@ uint64_t balancer_worker_busy_ns(const struct balancer *balancer, uint32_t worke
     return weir_loop_busy_ns(balancer->threads[worker].loop);
 }
 
+uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, struct refusal *ret_kept)
+{
+    return refusals_read(balancer->threads[worker].worker.refusals, ret_kept);
+}
+
 struct weir_address balancer_listener_address(const struct balancer *balancer, uint32_t listener)
 {
     return balancer->addresses[listener];

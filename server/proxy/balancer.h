@@ -3,6 +3,7 @@
 #define PROXY_BALANCER_H
 
 #include "../policy/snapshot.h"
+#include "refusals.h"
 
 /* The running balancer: workers (a thread and a loop each), their listeners and connections. One controlling thread,
  * but for the readers at the end. */
@@ -42,6 +43,8 @@ uint32_t balancer_max_connections(const struct balancer *balancer);
 uint32_t balancer_open_connections(const struct balancer *balancer);
 /* Nanoseconds of work of one worker since its start. */
 uint64_t balancer_worker_busy_ns(const struct balancer *balancer, uint32_t worker);
+/* The last refusals of one worker, the oldest first: copied to room for REFUSALS_KEPT; returns how many. */
+uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, struct refusal *ret_kept);
 /* The address that a listener is bound to (port 0 resolved). */
 struct weir_address balancer_listener_address(const struct balancer *balancer, uint32_t listener);
 /* Open connections of a listener: accepted minus closed. */

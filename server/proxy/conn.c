@@ -423,8 +423,10 @@ static void count_close(const struct conn *conn)
     counter_add_own(&slot->closed[conn->reason], 1);
     histogram_add_own(&slot->connection, now_of(conn) - conn->accepted_ns);
     bool refused = conn->connected_ns == 0 && close_reason_level(conn->reason) == LOG_LEVEL_WARN;
-    if (refused)
-        counter_add(&conn->counters->denied[conn->reason], 1);
+    if (!refused)
+        return;
+    counter_add(&conn->counters->denied[conn->reason], 1);
+    conn_keep_refusal(conn);
 }
 
 static void close_client(struct conn *conn, enum weir_close_mode mode)

@@ -82,6 +82,9 @@ void conn_end(struct conn *conn, enum close_reason reason);
 /* The name that its limits are counted under; "" before it is identified. */
 struct conn_name conn_client_name(const struct conn *conn);
 
+/* Keeps why a connection was refused, for people who ask (conn_log.c). */
+void conn_keep_refusal(const struct conn *conn);
+
 /* Writes the line of a connection that has just ended (conn_log.c). */
 void conn_log(const struct conn *conn, uint64_t now_ns);
 

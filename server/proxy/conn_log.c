@@ -90,6 +90,30 @@ static const char *describe(const struct conn *conn, char *text, size_t size)
     return text;
 }
 
+/* `host`: room for the peer's. */
+static struct conn_name identity_of(const struct conn *conn, char *host, size_t size)
+{
+    if (conn->identity != NULL)
+        return (struct conn_name){ conn->identity, conn->identity_size };
+    weir_address_format_host(&conn->peer, host, size);
+    return (struct conn_name){ host, (uint32_t)strlen(host) };
+}
+
+void conn_keep_refusal(const struct conn *conn)
+{
+    const struct worker *worker = conn->acceptor->worker;
+    char room[DETAIL_BYTES], host[WEIR_ADDRESS_TEXT_MAX];
+    const char *detail = describe(conn, room, sizeof room);
+    struct conn_name client = conn_client_name(conn), identity = identity_of(conn, host, sizeof host);
+    struct refusal refusal = { .id = conn->id, .wall_ns = weir_loop_wall(worker->loop), .reason = conn->reason };
+    memcpy(refusal.listener, conn->acceptor->listener->name, sizeof refusal.listener);
+    weir_address_format(&conn->peer, refusal.peer, sizeof refusal.peer);
+    refusal_text_set(&refusal.client, client.bytes, client.size);
+    refusal_text_set(&refusal.identity, identity.bytes, identity.size);
+    refusal_text_set(&refusal.detail, detail, detail == NULL ? 0 : strlen(detail));
+    refusals_add(worker->refusals, &refusal);
+}
+
 void conn_log(const struct conn *conn, uint64_t now_ns)
 {
     const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
@@ -100,11 +124,7 @@ void conn_log(const struct conn *conn, uint64_t now_ns)
     char detail[DETAIL_BYTES];
     const struct upstream *upstream = conn->target;
     const struct tls_session *session = conn->client_tls.session;
-    struct conn_name client = conn_client_name(conn), identity = { conn->identity, conn->identity_size };
-    if (identity.bytes == NULL) {
-        identity.bytes = weir_address_format_host(&conn->peer, host, sizeof host);
-        identity.size = (uint32_t)strlen(host);
-    }
+    struct conn_name client = conn_client_name(conn), identity = identity_of(conn, host, sizeof host);
     const struct log_field fields[] = {
         LOG_U64("id", conn->id),
         LOG_STR("listener", conn->acceptor->listener->name),

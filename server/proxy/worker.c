@@ -169,7 +169,8 @@ static int open_worker(struct worker *worker)
     const struct snapshot *snapshot = worker->shared->snapshot;
     worker->acceptors = calloc(snapshot->listener_count, sizeof *worker->acceptors);
     worker->pool_tls = calloc(snapshot->pool_count, sizeof *worker->pool_tls);
-    if (worker->acceptors == NULL || worker->pool_tls == NULL)
+    worker->refusals = refusals_new();
+    if (worker->acceptors == NULL || worker->pool_tls == NULL || worker->refusals == NULL)
         return WEIR_ENOMEM;
     int err = prober_new(worker, &worker->prober);
     return err != 0 ? err : open_tls(worker);
@@ -254,6 +255,7 @@ void worker_free(struct worker *worker)
     for (uint32_t n = 0; worker->pool_tls != NULL && n < snapshot->pool_count; n++)
         tls_context_free(&worker->pool_tls[n]);
     prober_free(&worker->prober);
+    refusals_free(&worker->refusals);
     free(worker->acceptors);
     free(worker->pool_tls);
     *worker = (struct worker){ 0 };

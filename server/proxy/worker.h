@@ -13,6 +13,7 @@
 #include "../policy/snapshot.h"
 #include "../tls/context.h"
 #include "handshake.h"
+#include "refusals.h"
 
 /* One loop's share of the balancer: its acceptors, connections and probes. A worker knows no threads: balancer.c gives
  * each one of its own, the simulator runs several in one. All functions belong to the loop's thread, or to the only one
@@ -62,7 +63,8 @@ struct worker {
     uint64_t next_id;
     struct weir_relay_budget budget;
     struct weir_timer pause; /* while accepting rests: looks again */
-    uint64_t complained_ns;  /* when exhaustion was logged last */
+    struct refusals *refusals;
+    uint64_t complained_ns; /* when exhaustion was logged last */
     bool draining;
     bool stopping; /* the loop ends when nothing is left */
 };

@@ -17,7 +17,9 @@ from peers import LOOPBACK, Refuser, Upstream, eventually, free_port, half_close
 from weir import configuration
 
 PATHS = {
-    "/": "text/plain; charset=utf-8",
+    "/": "text/html; charset=utf-8",
+    "/style.css": "text/css; charset=utf-8",
+    "/app.js": "text/javascript; charset=utf-8",
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",
     "/healthz": "application/json",
     "/readyz": "application/json",
