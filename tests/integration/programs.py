@@ -88,6 +88,24 @@ def mosquitto(directory):
     return Program([find("mosquitto"), "-c", str(directory / "mosquitto.conf")], port, directory)
 
 
+PROMETHEUS = """
+global: {{ scrape_interval: 100ms, evaluation_interval: 100ms }}
+rule_files: [{rules}]
+scrape_configs:
+  - {{ job_name: weir, static_configs: [{{ targets: ["{target}"] }}] }}
+"""
+
+
+def prometheus(directory, target, rules):
+    """Scrapes `target` ten times a second, and evaluates the rules as often."""
+    port = free_port()
+    configuration = directory / "prometheus.yml"
+    configuration.write_text(PROMETHEUS.format(target=target, rules=rules))
+    command = [find("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={directory}/data",
+               f"--web.listen-address={LOOPBACK}:{port}", "--log.level=warn"]
+    return Program(command, port, directory, stop=signal.SIGKILL)  # it has nothing to keep
+
+
 NGINX = """
 {user}
 daemon off;
