@@ -128,6 +128,7 @@ class Weir:
         if self.admin:
             eventually(self._answers, what=self.state)
             self.none_left(self.check_sockets)  # the question itself
+            self.none_left(self.check_closing)
         self.baseline = self.descriptors()
         return self
 
@@ -232,16 +233,18 @@ class Weir:
     def closed(self, reason, listener=None):
         return self.metrics().sum("weir_connections_closed_total", reason=reason, listener=listener or self.main)
 
-    def descriptors(self):
-        """Open descriptors by kind."""
-        kinds = collections.Counter()
+    def links(self):
+        """What its descriptors stand for, as "socket:[123]"."""
         folder = f"/proc/{self.pid}/fd"
         for name in os.listdir(folder):
             try:
-                kinds[re.sub(r"^(\w+):\[\d+\]$", r"\1", os.readlink(f"{folder}/{name}"))] += 1
+                yield os.readlink(f"{folder}/{name}")
             except FileNotFoundError:
                 pass
-        return kinds
+
+    def descriptors(self):
+        """Open descriptors by kind."""
+        return collections.Counter(re.sub(r"^(\w+):\[\d+\]$", r"\1", link) for link in self.links())
 
     def cpu_ticks(self):
         with open(f"/proc/{self.pid}/stat") as file:
@@ -341,6 +344,14 @@ class Weir:
         """Check 2: descriptors are back to the baseline, by kind."""
         before, now = self.baseline, self.descriptors()
         return {kind: (before[kind], now[kind]) for kind in before | now if before[kind] != now[kind]}
+
+    def check_closing(self):
+        """No socket whose connection has ended is still being closed: the kernel's tables show such no more."""
+        known = set()
+        for table, column in (("tcp", 9), ("tcp6", 9), ("unix", 6)):
+            with open(f"/proc/{self.pid}/net/{table}", encoding="ascii", errors="replace") as lines:
+                known |= {f"socket:[{words[column]}]" for words in map(str.split, lines) if len(words) > column}
+        return [link for link in self.links() if link.startswith("socket:") and link not in known]
 
     def check_sockets(self):
         """Check 3: nothing left over, no CLOSE-WAIT."""
