@@ -113,7 +113,8 @@ void weir_upstreams_set_state(struct weir_upstreams *upstreams, uint32_t id, enu
 
 enum weir_upstream_state weir_upstreams_state(const struct weir_upstreams *upstreams, uint32_t id)
 {
-    return (enum weir_upstream_state)atomic_load_explicit(&row_of(upstreams, id)->state, memory_order_relaxed);
+    assert(id < upstreams->capacity);
+    return (enum weir_upstream_state)atomic_load_explicit(&upstreams->rows[id].state, memory_order_relaxed);
 }
 
 uint32_t weir_upstreams_active(const struct weir_upstreams *upstreams, uint32_t id)

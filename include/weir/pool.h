@@ -53,6 +53,7 @@ WEIR_API void weir_upstreams_set_max(struct weir_upstreams *upstreams, uint32_t 
 
 /* Changes the state. One controlling thread at a time. */
 WEIR_API void weir_upstreams_set_state(struct weir_upstreams *upstreams, uint32_t id, enum weir_upstream_state state);
+/* Any thread; also of one that was removed, while a lease holds its id. */
 WEIR_API enum weir_upstream_state weir_upstreams_state(const struct weir_upstreams *upstreams, uint32_t id);
 
 /* Connections at this moment. Any thread. */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -265,6 +266,25 @@ void balancer_drain(struct balancer *balancer)
     for (uint32_t n = 0; n < balancer->shared.workers; n++)
         if (balancer->threads[n].running)
             weir_loop_post(balancer->threads[n].loop, &balancer->threads[n].drain);
+}
+
+static const struct upstream *find_upstream(const struct snapshot *snapshot, const char *name)
+{
+    for (uint32_t n = 0; n < snapshot->upstream_count; n++)
+        if (strcmp(snapshot->upstreams[n].name, name) == 0)
+            return &snapshot->upstreams[n];
+    return NULL;
+}
+
+int balancer_set_upstream_state(struct balancer *balancer, const char *name, enum weir_upstream_state state)
+{
+    const struct upstream *upstream = find_upstream(balancer->shared.snapshot, name);
+    if (upstream == NULL)
+        return WEIR_EINVAL;
+    health_set_state(balancer->shared.snapshot, upstream, state);
+    for (uint32_t n = 0; state == WEIR_UPSTREAM_DISABLED && n < balancer->shared.workers; n++)
+        sweep_post(&balancer->threads[n].worker.sweep);
+    return 0;
 }
 
 bool balancer_drained(const struct balancer *balancer)

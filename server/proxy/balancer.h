@@ -22,6 +22,11 @@ int balancer_start(struct balancer *balancer);
 /* Stops accepting; open connections go on. */
 void balancer_drain(struct balancer *balancer);
 
+/* Changes the state of an upstream, in all pools that name it: one log line, if it changes anything. `disabled` also
+ * ends its open connections with admin_closed, soon, on their workers. Returns 0 or WEIR_EINVAL (the configuration has
+ * no upstream of this name). */
+int balancer_set_upstream_state(struct balancer *balancer, const char *name, enum weir_upstream_state state);
+
 /* Whether a draining balancer has nothing more to do: its listeners are closed, what waited in their queues was served,
  * and no connection is open. */
 bool balancer_drained(const struct balancer *balancer);

@@ -96,6 +96,19 @@ static void publish(struct place_health *health, enum weir_health_change change,
         health->ejected(health, health->ejected_context);
 }
 
+void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state)
+{
+    static const char *const messages[] = {
+        [WEIR_UPSTREAM_ENABLED] = "upstream enabled",
+        [WEIR_UPSTREAM_DRAIN] = "upstream draining",
+        [WEIR_UPSTREAM_DISABLED] = "upstream disabled",
+    };
+    if (weir_upstreams_state(snapshot->table, upstream->id) == state)
+        return;
+    weir_upstreams_set_state(snapshot->table, upstream->id, state);
+    log_info(messages[state], LOG_STR("upstream", upstream->name), LOG_STR("cause", "set by hand"));
+}
+
 /* Spreads the ends of ejections without a source of randomness: places and moments differ. */
 static uint32_t jitter_of(const struct place_health *health, uint64_t now_ns)
 {

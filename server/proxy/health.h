@@ -31,6 +31,9 @@ void health_free(struct snapshot *snapshot);
 
 struct place_health *health_of(const struct pool *pool, uint32_t place);
 
+/* What a person decides: the state of an upstream of the snapshot, and one log line if it changes. Control thread. */
+void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state);
+
 /* How a real connection went. `since_ns`: when it was opened: a success older than the last failure proves nothing.
  * `cause`: static, for the log. Any thread. */
 void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t since_ns, uint64_t now_ns,

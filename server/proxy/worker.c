@@ -186,6 +186,7 @@ int worker_init(struct worker *worker, struct shared *shared, struct weir_loop *
     worker->budget.limit = OVERFLOW_BUDGET_BYTES;
     worker->pause.fire = pause_over;
     handshakes_init(&worker->handshakes, loop);
+    sweep_init(&worker->sweep, worker);
     int err = open_worker(worker);
     if (err != 0) {
         worker_free(worker);

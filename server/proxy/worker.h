@@ -13,6 +13,7 @@
 #include "../policy/snapshot.h"
 #include "../tls/context.h"
 #include "handshake.h"
+#include "sweep.h"
 #include "refusals.h"
 
 /* One loop's share of the balancer: its acceptors, connections and probes. A worker knows no threads: balancer.c gives
@@ -54,8 +55,9 @@ struct worker {
     uint32_t index;
     struct acceptor *acceptors; /* by listener */
     struct prober *prober;
-    struct conn *conns;                   /* all open ones, the newest first */
-    struct walk *walks;                   /* along them, that are under way */
+    struct conn *conns; /* all open ones, the newest first */
+    struct walk *walks; /* along them, that are under way */
+    struct sweep sweep;
     struct conn *nobodies, **last_nobody; /* clients that have not finished their handshakes, the oldest first */
     uint32_t nobody_count;
     struct handshakes handshakes;
