@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <microhttpd.h>
 
@@ -19,12 +21,14 @@
 /* The Unix socket and HTTP have a daemon each, so that strangers on one don't lock the owner out of the other. */
 #define CLIENTS_MAX 64u
 #define CLIENT_TIMEOUT_S 15u
+#define ADMIN_NICE 10
 #define CLIENT_BYTES_MAX ((size_t)16 << 10) /* a request's line and headers */
 
 /* One of the two ways in. */
 struct way {
     struct admin *admin;
     struct MHD_Daemon *daemon;
+    int fd; /* that it listens at */
     bool is_socket;
 };
 
@@ -208,20 +212,32 @@ static size_t unescape(void *context, struct MHD_Connection *connection, char *t
 
 /* Start and stop */
 
-/* Signals belong to the controlling thread. */
-static int start_daemon(struct admin *admin, struct way *way, int fd)
+/* The daemon's thread is born with what its maker has: no signals, which belong to the controlling thread, and a low
+ * priority, so that drawing up thousands of figures makes no worker wait. */
+static void *make_daemon(void *argument)
 {
-    way->admin = admin;
-    way->is_socket = way == &admin->socket;
-    sigset_t all, before;
+    struct way *way = argument;
+    sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    setpriority(PRIO_PROCESS, (id_t)gettid(), ADMIN_NICE); /* of this thread alone; without it all works as well */
     way->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, way,
-                                   MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX,
+                                   MHD_OPTION_LISTEN_SOCKET, way->fd, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX,
                                    MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                                    CLIENT_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
                                    MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return NULL;
+}
+
+/* Takes the descriptor, if it succeeds. */
+static int start_daemon(struct admin *admin, struct way *way, int fd)
+{
+    pthread_t maker;
+    way->admin = admin;
+    way->is_socket = way == &admin->socket;
+    way->fd = fd;
+    if (pthread_create(&maker, NULL, make_daemon, way) == 0)
+        pthread_join(maker, NULL);
     if (way->daemon != NULL)
         return 0;
     log_error("cannot start a thread of the admin side", LOG_U64("descriptor", (uint64_t)fd));
