@@ -215,20 +215,20 @@ function setMeter(cell, value, most) {
 }
 
 // A bar of connections and a foot of health for every five seconds; the newest is on the right.
-function setSpark(cell, name, history) {
-  const key = history.active.join() + history.health;
+function setSpark(cell, upstream) {
+  const { name, history, health_history: health } = upstream, key = history.join() + health;
   if (cell.drawn === key) return;
   cell.drawn = key;
-  const marks = 60, top = Math.max(...history.active, 1), svg = document.createElementNS(SVG, "svg");
+  const marks = 60, top = Math.max(...history, 1), svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${marks * 4} 34`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  const bad = [...history.health].filter((mark) => mark !== "u").length;
+  const bad = [...health].filter((mark) => mark !== "u").length;
   svg.setAttribute("aria-label", `${name} in the last five minutes: at most ${plural(top, "connection")}` +
     (bad === 0 ? ", always up" : `, in trouble for ${duration(bad * 5)}`));
-  history.active.forEach((active, index) => {
-    const x = (marks - history.active.length + index) * 4, height = active === 0 ? 0 : Math.max(1, (25 * active) / top);
-    svg.append(rectangle("bar", x, 26 - height, height), rectangle(history.health[index], x, 29, 5));
+  history.forEach((active, index) => {
+    const x = (marks - history.length + index) * 4, height = active === 0 ? 0 : Math.max(1, (25 * active) / top);
+    svg.append(rectangle("bar", x, 26 - height, height), rectangle(health[index], x, 29, 5));
   });
   cell.replaceChildren(svg);
 }
@@ -259,7 +259,7 @@ function drawUpstream(row, upstream, cells) {
   setMeter(cells[2], upstream.active, upstream.max_connections);
   setText(cells[3], rate(upstream.rate));
   setText(cells[4], count(upstream.failures));
-  setSpark(cells[5], upstream.name, upstream.history);
+  setSpark(cells[5], upstream);
 }
 
 function drawPool(card, pool) {

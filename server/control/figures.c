@@ -71,14 +71,24 @@ static void look_at_listeners(struct figures *figures, double span, struct momen
     }
 }
 
-static void set_mark(const struct figures *figures, struct place_figures *place, uint32_t active,
-                     enum weir_place_health health)
+/* The time of a mark begins with this look. */
+static bool is_new_mark(const struct figures *figures)
 {
-    struct mark *mark = &place->marks[figures_mark(figures) % FIGURES_MARKS];
-    if ((figures->looks - 1) % FIGURES_MARK_LOOKS == 0)
-        *mark = (struct mark){ 0 };
-    mark->active = active > mark->active ? active : mark->active;
-    mark->health = health > mark->health ? (uint8_t)health : mark->health;
+    return (figures->looks - 1) % FIGURES_MARK_LOOKS == 0;
+}
+
+static void mark_active(const struct figures *figures, uint32_t *marks, uint32_t active)
+{
+    uint32_t *mark = &marks[figures_mark(figures) % FIGURES_MARKS];
+    if (is_new_mark(figures) || active > *mark)
+        *mark = active;
+}
+
+static void mark_health(const struct figures *figures, uint8_t *marks, enum weir_place_health health)
+{
+    uint8_t *mark = &marks[figures_mark(figures) % FIGURES_MARKS];
+    if (is_new_mark(figures) || health > *mark)
+        *mark = (uint8_t)health;
 }
 
 static uint64_t failures_of(const struct upstream *upstream)
@@ -99,7 +109,8 @@ static void look_at_pool(struct figures *figures, uint32_t index, double span)
         const struct upstream *upstream = &snapshot->upstreams[pool->places[n].upstream];
         places[n].rate = rate_of(&places[n].connections, counter_read(&upstream->counters->connections), span);
         places[n].failing = rate_of(&places[n].failures, failures_of(upstream), span);
-        set_mark(figures, &places[n], weir_upstreams_active(table, upstream->id), weir_pool_health(pool->balancing, n));
+        mark_active(figures, places[n].active, weir_upstreams_active(table, upstream->id));
+        mark_health(figures, places[n].health, weir_pool_health(pool->balancing, n));
     }
 }
 
@@ -124,8 +135,11 @@ static void look_at_clients(struct figures *figures, double span, struct moment 
 {
     const struct snapshot *snapshot = figures->snapshot;
     uint64_t reasons[CLOSE_REASONS] = { 0 }, refused = 0;
-    for (uint32_t n = 0; n < snapshot->client_count; n++)
-        look_at_client(&figures->tables.clients[n], snapshot->clients[n].counters, span, reasons);
+    for (uint32_t n = 0; n < snapshot->client_count; n++) {
+        struct client_figures *client = &figures->tables.clients[n];
+        look_at_client(client, snapshot->clients[n].counters, span, reasons);
+        mark_active(figures, client->active, weir_client_active(snapshot->clients[n].record));
+    }
     look_at_client(&figures->other, snapshot->other, span, reasons);
     look_at_client(&figures->nobody, snapshot->nobody, span, reasons);
     for (unsigned reason = 0; reason < CLOSE_REASONS; reason++) {

@@ -119,30 +119,43 @@ static bool is_ranked(const struct ranking *ranking, uint32_t index)
     return false;
 }
 
-/* The oldest first. */
-static json_t *marks_json(const struct figures *figures, const struct place_figures *place)
+/* Histories: the oldest mark first. */
+
+static uint64_t first_mark(const struct figures *figures)
 {
-    uint64_t end = figures_mark(figures) + 1, start = end < FIGURES_MARKS ? 0 : end - FIGURES_MARKS;
-    char health[FIGURES_MARKS];
-    struct list active = list_new();
-    for (uint64_t n = start; n < end; n++) {
-        const struct mark *mark = &place->marks[n % FIGURES_MARKS];
-        list_add(&active, json_integer(mark->active));
-        health[n - start] = "ued"[mark->health];
-    }
-    return json_pack("{s:o, s:s#}", "active", active.array, "health", health, (int)(end - start));
+    uint64_t end = figures_mark(figures) + 1;
+    return end < FIGURES_MARKS ? 0 : end - FIGURES_MARKS;
+}
+
+static json_t *active_marks_json(const struct figures *figures, const uint32_t *marks)
+{
+    struct list list = list_new();
+    for (uint64_t n = first_mark(figures); n <= figures_mark(figures); n++)
+        list_add(&list, json_integer(marks[n % FIGURES_MARKS]));
+    return list.array;
+}
+
+/* A letter each: up, ejected, down. */
+static json_t *health_marks_json(const struct figures *figures, const uint8_t *marks)
+{
+    char letters[FIGURES_MARKS];
+    size_t count = 0;
+    for (uint64_t n = first_mark(figures); n <= figures_mark(figures); n++)
+        letters[count++] = "ued"[marks[n % FIGURES_MARKS]];
+    return json_stringn(letters, count);
 }
 
 static json_t *place_json(const struct figures *figures, const struct place_view *view)
 {
     char text[WEIR_ADDRESS_TEXT_MAX];
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i, s:b, s:I, s:o, s:o}", "name", view->upstream->name,
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i, s:b, s:I, s:o, s:o, s:o}", "name", view->upstream->name,
                      "address", weir_address_format(&view->upstream->address, text, sizeof text), "health",
                      status_health(view->health), "state", status_upstream_state(view->state), "active",
                      (json_int_t)view->active, "max_connections", maximum(view->upstream->max_connections), "rate",
                      number(view->seen->rate), "weight", (int)view->place->weight, "backup", (int)view->place->backup,
                      "failures", (json_int_t)view->seen->failures, "failing", number(view->seen->failing), "history",
-                     marks_json(figures, view->seen));
+                     active_marks_json(figures, view->seen->active), "health_history",
+                     health_marks_json(figures, view->seen->health));
 }
 
 static json_t *pool_json(const struct figures *figures, uint32_t index, const struct ranking *shown)
@@ -211,10 +224,11 @@ static json_t *client_json(const struct figures *figures, uint32_t index)
 {
     const struct client *client = &figures->snapshot->clients[index];
     const struct client_figures *seen = &figures->tables.clients[index];
-    return json_pack("{s:s, s:I, s:o, s:o, s:I, s:o}", "name", client->name, "active",
+    return json_pack("{s:s, s:I, s:o, s:o, s:I, s:o, s:o}", "name", client->name, "active",
                      (json_int_t)weir_client_active(client->record), "max_connections",
                      maximum(client->limits.connections), "limit", rate_limit_json(&client->limits), "refused",
-                     (json_int_t)seen->denied, "refusing", number(seen->refusing));
+                     (json_int_t)seen->denied, "refusing", number(seen->refusing), "history",
+                     active_marks_json(figures, seen->active));
 }
 
 static json_t *ranked_clients_json(const struct figures *figures, const struct ranking *ranking)

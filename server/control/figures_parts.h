@@ -12,21 +12,18 @@ struct listener_figures {
     double rate, byte_rates[2];
 };
 
-struct mark {
-    uint32_t active; /* the most */
-    uint8_t health;  /* the worst: enum weir_place_health */
-};
-
 struct place_figures {
     uint64_t connections, failures;
     double rate, failing;
-    struct mark marks[FIGURES_MARKS]; /* a ring */
+    uint32_t active[FIGURES_MARKS]; /* a ring: the most in the time of each mark, */
+    uint8_t health[FIGURES_MARKS];  /* and the worst: enum weir_place_health */
 };
 
 struct client_figures {
     uint64_t denied;
     double refusing;
-    double recent; /* refusals, half of them forgotten every minute */
+    double recent;                  /* refusals, half of them forgotten every minute */
+    uint32_t active[FIGURES_MARKS]; /* as of a place */
 };
 
 struct moment {
