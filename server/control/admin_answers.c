@@ -227,6 +227,67 @@ static void answer_explain(const struct admin_view *view, const struct admin_req
     explanation_free(&explanation);
 }
 
+/* Changes */
+
+static const struct upstream *find_upstream(const struct snapshot *snapshot, const char *name, struct answer *answer)
+{
+    struct suggestion suggestion = suggest_for(name);
+
+    for (uint32_t n = 0; n < snapshot->upstream_count; n++) {
+        if (strcmp(snapshot->upstreams[n].name, name) == 0)
+            return &snapshot->upstreams[n];
+        suggest_offer(&suggestion, snapshot->upstreams[n].name);
+    }
+    answer_unknown(answer, "upstream", name, &suggestion, "see /api/v1/status for their names");
+    return NULL;
+}
+
+static const struct pool *find_pool(const struct snapshot *snapshot, const char *name, struct answer *answer)
+{
+    struct suggestion suggestion = suggest_for(name);
+
+    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
+        if (strcmp(snapshot->pools[n].name, name) == 0)
+            return &snapshot->pools[n];
+        suggest_offer(&suggestion, snapshot->pools[n].name);
+    }
+    answer_unknown(answer, "pool", name, &suggestion, "see /api/v1/status for their names");
+    return NULL;
+}
+
+/* Whether the upstream is where somebody thinks it is. */
+static bool is_in_pool(const struct snapshot *snapshot, const struct upstream *upstream, const char *pool_name,
+                       struct answer *answer)
+{
+    const struct pool *pool = find_pool(snapshot, pool_name, answer);
+    struct admin_fault fault;
+
+    if (pool == NULL)
+        return false;
+    for (uint32_t n = 0; n < pool->place_count; n++)
+        if (&snapshot->upstreams[pool->places[n].upstream] == upstream)
+            return true;
+    admin_refuse(&fault, STATUS_NOT_FOUND, "see /api/v1/status", "pool %s has no upstream %s", pool->name,
+                 upstream->name);
+    admin_answer_fault(&fault, answer);
+    return false;
+}
+
+static void answer_set_upstream(const struct admin_view *view, const struct admin_request *request,
+                                struct answer *answer)
+{
+    const struct snapshot *snapshot = balancer_snapshot(view->balancer);
+    const struct upstream *upstream = find_upstream(snapshot, request->upstream, answer);
+
+    if (upstream == NULL || (request->pool[0] != '\0' && !is_in_pool(snapshot, upstream, request->pool, answer)))
+        return;
+    uint32_t active = weir_upstreams_active(balancer_state(view->balancer)->upstreams, upstream->id);
+    balancer_set_upstream_state(view->balancer, upstream->name, request->state);
+    answer_json(answer, STATUS_OK,
+                json_pack("{s:s, s:s, s:I}", "name", upstream->name, "state", status_upstream_state(request->state),
+                          "active", (json_int_t)active));
+}
+
 /* All of them */
 
 void admin_answer(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
@@ -241,6 +302,7 @@ void admin_answer(const struct admin_view *view, const struct admin_request *req
         [ADMIN_STATUS] = answer_status,
         [ADMIN_CONNECTIONS] = answer_connections,
         [ADMIN_EXPLAIN] = answer_explain,
+        [ADMIN_SET_UPSTREAM] = answer_set_upstream,
         [ADMIN_END_CONNECTION] = answer_end,
     };
     *answer = (struct answer){ .status = STATUS_OK };

@@ -43,10 +43,15 @@ static const struct route {
     enum method method;
     enum admin_action action;
 } routes[] = {
-    { "/metrics", METHOD_GET, ADMIN_METRICS },        { "/healthz", METHOD_GET, ADMIN_HEALTH },
-    { "/readyz", METHOD_GET, ADMIN_READY },           { "/api/v1/status", METHOD_GET, ADMIN_STATUS },
-    { "/api/v1/events", METHOD_GET, ADMIN_EVENTS },   { "/api/v1/connections", METHOD_GET, ADMIN_CONNECTIONS },
-    { "/api/v1/explain", METHOD_GET, ADMIN_EXPLAIN }, { "/api/v1/connections/", METHOD_DELETE, ADMIN_END_CONNECTION },
+    { "/metrics", METHOD_GET, ADMIN_METRICS },
+    { "/healthz", METHOD_GET, ADMIN_HEALTH },
+    { "/readyz", METHOD_GET, ADMIN_READY },
+    { "/api/v1/status", METHOD_GET, ADMIN_STATUS },
+    { "/api/v1/events", METHOD_GET, ADMIN_EVENTS },
+    { "/api/v1/connections", METHOD_GET, ADMIN_CONNECTIONS },
+    { "/api/v1/explain", METHOD_GET, ADMIN_EXPLAIN },
+    { "/api/v1/upstreams/", METHOD_POST, ADMIN_SET_UPSTREAM },
+    { "/api/v1/connections/", METHOD_DELETE, ADMIN_END_CONNECTION },
 };
 #define ROUTES (sizeof routes / sizeof routes[0])
 

@@ -51,7 +51,7 @@ def test_the_error_for_a_strange_name_says_what_to_do(weir):
 
 
 @pytest.mark.parametrize("method, path, body", [
-    ("DELETE", "/api/v1/connections/1", None),
+    ("DELETE", "/api/v1/connections/1", None), ("POST", "/api/v1/upstreams/web1", '{"state": "drain"}'),
 ])
 def test_over_http_nothing_can_be_changed(weir, method, path, body):
     error = ask_json(over_http(weir), path, method, status=403, body=body)
@@ -64,7 +64,7 @@ def test_a_path_that_is_nearly_right_is_suggested(weir):
 
 @pytest.mark.parametrize("method, path, allow", [
     ("POST", "/api/v1/connections", "GET, HEAD"), ("GET", "/api/v1/connections/1", "DELETE"),
-    ("DELETE", "/metrics", "GET, HEAD"),
+    ("DELETE", "/metrics", "GET, HEAD"), ("GET", "/api/v1/upstreams/web1", "POST"),
 ])
 def test_a_method_that_a_path_does_not_know_is_told_which_it_does(weir, method, path, allow):
     for way in ways(weir):
@@ -171,6 +171,52 @@ def test_a_number_that_no_connection_has_ends_nothing(weir, number):
     served(weir, 1)
     error = ask_json(over_socket(weir), f"/api/v1/connections/{number}", "DELETE", status=404)
     assert error["error"] == "there is no such connection"
+
+
+# States of upstreams
+
+
+def change(weir, name, body, status=200):
+    return ask_json(over_socket(weir), f"/api/v1/upstreams/{name}", "POST", status, body=body)
+
+
+def state_of(weir, name):
+    return next(entry["state"] for entry in weir.status()["upstreams"] if entry["name"] == name)
+
+
+def test_an_upstream_is_drained_disabled_and_enabled(weir):
+    clients = served(weir, 4)
+    assert change(weir, "web1", '{"state": "drain"}') == {"name": "web1", "state": "drain", "active": 2}
+    assert state_of(weir, "web1") == "drain"
+    served(weir, 2)
+    assert {entry["active"] for entry in weir.status()["upstreams"]} == {2, 4}
+    assert change(weir, "web1", '{"state": "disabled", "pool": "web"}')["state"] == "disabled"
+    weir.wait_closed(2, reason="admin_closed", upstream="web1")
+    assert len(connections(weir, "?upstream=web1")[0]) == 0 and len(connections(weir, "?upstream=web2")[0]) == 4
+    assert change(weir, "web1", '{"state": "enabled"}') == {"name": "web1", "state": "enabled", "active": 0}
+    served(weir, 4)
+    assert {entry["active"] for entry in weir.status()["upstreams"]} == {4}
+    assert len(clients) == 4
+
+
+@pytest.mark.parametrize("name, body, status, error, hint", [
+    ("web3", '{"state": "drain"}', 404, "there is no upstream web3", "did you mean web1?"),
+    ("a%2Fb", '{"state": "drain"}', 404, "there is no such upstream", "names"),
+    ("x" * 300, '{"state": "drain"}', 404, "there is no such upstream", "names"),
+    ("web1", '{"state": "drain", "pool": "wep"}', 404, "there is no pool wep", "did you mean web?"),
+    ("web1", '{"state": "drain", "pool": 7}', 400, "pool is no name", "leave it out"),
+    ("web1", '{"state": "drainn"}', 400, "which state", '"drain"'),
+    ("web1", '{"state": "drain", "state": "enabled"}', 400, "which state", '"drain"'),
+    ("web1", '{"state": "drain", "more": 1}', 400, "which state", '"drain"'),
+    ("web1", '["drain"]', 400, "which state", '"drain"'),
+    ("web1", "", 400, "which state", '"drain"'),
+    ("web1", "{" * 5000, 400, "which state", '"drain"'),
+    ("web1", '{"state": "' + "x" * 20000 + '"}', 413, "too long", "long"),
+])
+def test_a_change_that_cannot_be_made_changes_nothing(weir, name, body, status, error, hint):
+    answer = change(weir, name, body, status)
+    assert error in answer["error"] and hint in answer["hint"], answer
+    assert state_of(weir, "web1") == "enabled"
 
 
 # Explain

@@ -17,7 +17,7 @@ from admin import over_http, ask_json, socket_path  # noqa: F401 (a fixture)
 from peers import LOOPBACK, Upstream, free_port
 from test_config import weir as run
 
-COMMANDS = {"status": (), "explain": ("alice",)}  # with arguments that would do
+COMMANDS = {"status": (), "explain": ("alice",), "drain": ("web1",), "disable": ("web1",), "enable": ("web1",)}  # with arguments that would do
 
 
 @pytest.fixture
@@ -99,6 +99,43 @@ def test_colours_are_for_terminals_only(weir):
     assert "\033" not in command(weir, "status")
     assert "\033[32mup\033[0m" in on_terminal("status", "--socket", path)
     assert "\033" not in on_terminal("status", "--socket", path, env={"NO_COLOR": "1"})
+
+
+# Changes
+
+
+def test_an_upstream_is_taken_out_and_put_back(weir):
+    client = weir.connect()
+    client.sendall(b"x")
+    assert client.recv(1) == b"x"
+    name = next(entry["name"] for entry in weir.status()["upstreams"] if entry["active"])
+    other = "web1" if name == "web2" else "web2"
+    assert command(weir, "drain", other) == f"{other} gets no new connections\n"
+    assert command(weir, "drain", f"web/{name}") == f"{name} gets no new connections; 1 open one goes on\n"
+    assert sum("drain" in line for line in command(weir, "status").splitlines()) == 2
+    assert weir.is_cut()
+    assert command(weir, "disable", name) == f"{name} gets no connections; 1 open one is ended\n"
+    weir.wait_closed(reason="admin_closed")
+    assert command(weir, "enable", name) == f"{name} gets connections\n"
+    weir.ask()
+
+
+@pytest.mark.parametrize("target, message", [
+    ("web3", "there is no upstream web3; did you mean web1?"),
+    ("wep/web1", "there is no pool wep; did you mean web?"),
+    ("web/", "there is nothing at this path"),
+    ("a/b/c", "there is no such upstream"),
+    ("\033[31m", "there is no such upstream"),
+])
+def test_an_unknown_upstream_is_wrong_use(weir, target, message):
+    done = run("drain", "--socket", weir.config["admin"]["socket"], target)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"weir drain: {message}"), done.stderr
+
+
+def test_an_upstream_has_to_be_named():
+    done = run("drain")
+    assert done.returncode == 2 and "which upstream?" in done.stderr
 
 
 # Explain
