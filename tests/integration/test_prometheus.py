@@ -50,6 +50,18 @@ def test_a_real_prometheus_scrapes_and_judges(balancer, tmp_path):
             assert not query(prometheus, 'ALERTS{alertname="WeirPoolDown"}')
 
 
+def test_the_handbook_names_every_metric_and_every_reason(balancer):
+    text = (settings.ROOT / "docs" / "OPERATIONS.md").read_text()
+    with Upstream() as web, balancer(web) as weir:
+        metrics = weir.get("/metrics")
+    known = set(re.findall(r"^# TYPE (\w+) ", metrics, re.MULTILINE)) | {"weir_handshake_seconds"}  # only with TLS
+    assert set(re.findall(r"^\| `(weir_\w+)` \|", text, re.MULTILINE)) == known
+    reasons = set(re.findall(r'reason="(\w+)"', "\n".join(re.findall("weir_connections_closed_total.*", metrics))))
+    refusals = text[text.index("## Read a refusal") : text.index("## Metrics")]
+    missing = {reason for reason in reasons if f"`{reason}`" not in refusals}
+    assert missing == set()
+
+
 def test_alerts_speak_of_metrics_that_exist(balancer):
     with Upstream() as web, balancer(web) as weir:
         known = set(re.findall(r"^# TYPE (\w+) ", weir.get("/metrics"), re.MULTILINE))
