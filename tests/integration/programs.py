@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -96,14 +97,25 @@ scrape_configs:
 """
 
 
-def prometheus(directory, target, rules):
+class Prometheus(Program):
     """Scrapes `target` ten times a second, and evaluates the rules as often."""
-    port = free_port()
-    configuration = directory / "prometheus.yml"
-    configuration.write_text(PROMETHEUS.format(target=target, rules=rules))
-    command = [find("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={directory}/data",
-               f"--web.listen-address={LOOPBACK}:{port}", "--log.level=warn"]
-    return Program(command, port, directory, stop=signal.SIGKILL)  # it has nothing to keep
+
+    def __init__(self, directory, target, rules):
+        port = free_port()
+        configuration = directory / "prometheus.yml"
+        configuration.write_text(PROMETHEUS.format(target=target, rules=rules))
+        command = [find("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={directory}/data",
+                   f"--web.listen-address={LOOPBACK}:{port}", "--log.level=warn"]
+        super().__init__(command, port, directory, stop=signal.SIGKILL)  # it has nothing to keep
+
+    def _ready(self):
+        if not super()._ready():
+            return False
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=5):
+                return True
+        except OSError:
+            return False
 
 
 NGINX = """
