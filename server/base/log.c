@@ -299,12 +299,17 @@ static void free_queue(void)
     state.filled = 0;
 }
 
+void log_configure(enum log_format format, enum log_level level)
+{
+    state.style = (int)style_of(format);
+    state.level = (int)level;
+}
+
 int log_start(enum log_format format, enum log_level level)
 {
     pthread_mutex_lock(&state.mutex);
     assert(!state.has_writer);
-    state.style = (int)style_of(format);
-    state.level = (int)level;
+    log_configure(format, level);
     state.filling = malloc(QUEUE_BYTES);
     state.spare = malloc(QUEUE_BYTES);
     state.phase = PHASE_QUEUED;

@@ -37,6 +37,9 @@ struct log_field log_milliseconds(const char *key, uint64_t nanoseconds);
 #define LOG_U64(key, value) log_unsigned((key), (value))
 #define LOG_MS(key, ns) log_milliseconds((key), (ns))
 
+/* Sets what lines look like and which are written; log_start() does it too. */
+void log_configure(enum log_format format, enum log_level level);
+
 /* Starts the writer thread. Before this (and after log_stop()), lines are written at once, blocking: start-up and
  * tests. Returns 0 or WEIR_ENOMEM. */
 int log_start(enum log_format format, enum log_level level);

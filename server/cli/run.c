@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -12,6 +13,7 @@
 #include "../base/log.h"
 #include "../control/admin.h"
 #include "../control/config.h"
+#include "../control/confine.h"
 #include "../proxy/balancer.h"
 #include "commands.h"
 #include "options.h"
@@ -82,15 +84,36 @@ static void log_warnings(const struct config_errors *errors)
         log_warn("doubtful configuration", LOG_STR("warning", errors->warnings[i]));
 }
 
+/* Everything that needs rights which the process gives up in confine(). */
+static int open_all(struct running *running)
+{
+    const struct settings *settings = &running->snapshot->settings;
+    struct account account;
+    int err = privileges_find(settings->user, &account);
+    if (err == 0)
+        err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
+    if (err != 0)
+        return err;
+    if (settings->admin_socket != NULL)
+        privileges_make_folder(&account, settings->admin_socket);
+    privileges_borrow(&account);
+    err = admin_open(running->balancer, &running->admin);
+    privileges_return();
+    bool io_uring = strcmp(balancer_backend_name(running->balancer), "io_uring") == 0;
+    return err == 0 ? confine(running->snapshot, &account, io_uring) : err;
+}
+
+/* The first thread is made when there is nothing left to give up. */
 static int start(struct running *running)
 {
     const struct settings *settings = &running->snapshot->settings;
-    int err = log_start(settings->log_format, settings->log_level);
+    log_configure(settings->log_format, settings->log_level);
     log_warnings(&running->errors);
+    int err = open_all(running);
     if (err == 0)
-        err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
+        err = log_start(settings->log_format, settings->log_level);
     if (err == 0)
-        err = admin_start(running->balancer, &running->admin);
+        err = admin_start(running->admin);
     if (err == 0)
         err = balancer_start(running->balancer);
     if (err != 0)

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <jansson.h>
 #include <microhttpd.h>
 
 #include <weir/errors.h>
@@ -27,8 +28,8 @@
 /* One of the two ways in. */
 struct way {
     struct admin *admin;
+    int fd; /* that it listens on; -1: it does not, or the daemon has it */
     struct MHD_Daemon *daemon;
-    int fd; /* that it listens at */
     bool is_socket;
 };
 
@@ -212,6 +213,41 @@ static size_t unescape(void *context, struct MHD_Connection *connection, char *t
 
 /* Start and stop */
 
+static int open_http(struct admin *admin, const struct weir_address *address)
+{
+    char text[WEIR_ADDRESS_TEXT_MAX];
+    int fd = weir_listen(address, &(const struct weir_listen_options){ 0 });
+    int err = fd < 0 ? fd : weir_listen_address(fd, &admin->http_address);
+    admin->http.fd = fd;
+    if (err != 0)
+        log_error("cannot listen for HTTP", LOG_STR("address", weir_address_format(address, text, sizeof text)),
+                  LOG_STR("error", weir_strerror(err)));
+    return err;
+}
+
+int admin_open(struct balancer *balancer, struct admin **ret_admin)
+{
+    const struct settings *settings = &balancer_snapshot(balancer)->settings;
+    struct admin *admin = calloc(1, sizeof *admin);
+    if (admin == NULL)
+        return WEIR_ENOMEM;
+    admin->view.balancer = balancer;
+    admin->socket = (struct way){ .admin = admin, .fd = -1, .is_socket = true };
+    admin->http = (struct way){ .admin = admin, .fd = -1 };
+    json_object_seed(0); /* from a device that cannot be opened later */
+    int err = metrics_new(balancer, &admin->view.metrics);
+    if (err == 0 && settings->admin_socket != NULL)
+        admin->socket.fd = err = admin_socket_open(settings->admin_socket, &admin->file);
+    if (err >= 0 && settings->has_admin_http)
+        err = open_http(admin, &settings->admin_http);
+    if (err < 0) {
+        admin_free(&admin);
+        return err;
+    }
+    *ret_admin = admin;
+    return 0;
+}
+
 /* The daemon's thread is born with what its maker has: no signals, which belong to the controlling thread, and a low
  * priority, so that drawing up thousands of figures makes no worker wait. */
 static void *make_daemon(void *argument)
@@ -229,64 +265,35 @@ static void *make_daemon(void *argument)
     return NULL;
 }
 
-/* Takes the descriptor, if it succeeds. */
-static int start_daemon(struct admin *admin, struct way *way, int fd)
+/* Gives the descriptor away, if it succeeds. */
+static int start_daemon(struct way *way)
 {
     pthread_t maker;
-    way->admin = admin;
-    way->is_socket = way == &admin->socket;
-    way->fd = fd;
+    if (way->fd < 0)
+        return 0;
     if (pthread_create(&maker, NULL, make_daemon, way) == 0)
         pthread_join(maker, NULL);
-    if (way->daemon != NULL)
-        return 0;
-    log_error("cannot start a thread of the admin side", LOG_U64("descriptor", (uint64_t)fd));
-    return WEIR_ENOMEM;
+    if (way->daemon == NULL) {
+        log_error("cannot start a thread of the admin side", LOG_U64("descriptor", (uint64_t)way->fd));
+        return WEIR_ENOMEM;
+    }
+    way->fd = -1;
+    return 0;
 }
 
-static int open_socket(struct admin *admin, const char *path)
-{
-    int fd = admin_socket_open(path, &admin->file);
-    int err = fd < 0 ? fd : start_daemon(admin, &admin->socket, fd);
-    if (err == 0)
-        log_info("admin listening", LOG_STR("socket", path));
-    return err;
-}
-
-static int open_http(struct admin *admin, const struct weir_address *address)
+int admin_start(struct admin *admin)
 {
     char text[WEIR_ADDRESS_TEXT_MAX];
-    int fd = weir_listen(address, &(const struct weir_listen_options){ 0 });
-    int err = fd < 0 ? fd : weir_listen_address(fd, &admin->http_address);
-    if (err != 0) {
-        log_error("cannot listen for HTTP", LOG_STR("address", weir_address_format(address, text, sizeof text)),
-                  LOG_STR("error", weir_strerror(err)));
-        return err;
-    }
-    err = start_daemon(admin, &admin->http, fd);
+    bool on_socket = admin->socket.fd >= 0, on_http = admin->http.fd >= 0;
+    int err = events_new(admin->view.balancer, &admin->events);
     if (err == 0)
+        err = start_daemon(&admin->socket);
+    if (err == 0 && on_socket)
+        log_info("admin listening", LOG_STR("socket", admin->file.path));
+    if (err == 0)
+        err = start_daemon(&admin->http);
+    if (err == 0 && on_http)
         log_info("admin listening", LOG_STR("address", weir_address_format(&admin->http_address, text, sizeof text)));
-    return err;
-}
-
-int admin_start(struct balancer *balancer, struct admin **ret_admin)
-{
-    const struct settings *settings = &balancer_snapshot(balancer)->settings;
-    struct admin *admin = calloc(1, sizeof *admin);
-    if (admin == NULL)
-        return WEIR_ENOMEM;
-    admin->view.balancer = balancer;
-    int err = metrics_new(balancer, &admin->view.metrics);
-    if (err == 0)
-        err = events_new(balancer, &admin->events);
-    if (err == 0 && settings->admin_socket != NULL)
-        err = open_socket(admin, settings->admin_socket);
-    if (err == 0 && settings->has_admin_http)
-        err = open_http(admin, &settings->admin_http);
-    if (err == 0)
-        *ret_admin = admin;
-    else
-        admin_free(&admin);
     return err;
 }
 
@@ -306,6 +313,10 @@ void admin_free(struct admin **padmin)
         MHD_stop_daemon(admin->socket.daemon);
     if (admin->http.daemon != NULL)
         MHD_stop_daemon(admin->http.daemon);
+    if (admin->socket.fd >= 0)
+        close(admin->socket.fd);
+    if (admin->http.fd >= 0)
+        close(admin->http.fd);
     admin_socket_remove(&admin->file);
     events_free(&admin->events);
     metrics_free(&admin->view.metrics);

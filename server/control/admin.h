@@ -8,10 +8,14 @@
  * `admin.http`, where it can only be looked at. Each has a thread of its own; workers are never stopped or locked. */
 struct admin;
 
-/* Opens what the snapshot's settings ask for (perhaps nothing) and starts to answer. A socket file that a dead process
- * left behind is replaced. Why it failed is logged. Returns 0, WEIR_EADDRINUSE (another process answers on the socket,
- * or has the port), another error of the listeners, or WEIR_ENOMEM. The balancer must outlive the admin side. */
-int admin_start(struct balancer *balancer, struct admin **ret_admin);
+/* Opens what the snapshot's settings ask for (perhaps nothing), in the calling thread; nobody answers yet. A socket
+ * file that a dead process left behind is replaced. Why it failed is logged. Returns 0, WEIR_EADDRINUSE (another
+ * process answers on the socket, or has the port), another error of the listeners, or WEIR_ENOMEM. The balancer must
+ * outlive the admin side. */
+int admin_open(struct balancer *balancer, struct admin **ret_admin);
+
+/* Starts the threads that answer. Returns 0 or WEIR_ENOMEM (logged). */
+int admin_start(struct admin *admin);
 
 /* The address that HTTP is served at (port 0 resolved); all zero without. */
 struct weir_address admin_http_address(const struct admin *admin);

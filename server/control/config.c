@@ -20,6 +20,7 @@
 #define EXPECTATIONS_MAX 100000
 #define MAX_CONNECTIONS_MAX 100000000
 #define HANDSHAKES_MAX 1000000
+#define USER_MAX 32 /* bytes */
 
 static const struct word io_words[] = {
     { "auto", WEIR_BACKEND_AUTO, false },
@@ -41,6 +42,13 @@ static const struct word level_words[] = {
     { NULL, 0, false },
 };
 
+static const struct word sandbox_words[] = {
+    { "strict", SANDBOX_STRICT, false },
+    { "best-effort", SANDBOX_BEST_EFFORT, false },
+    { "off", SANDBOX_OFF, false },
+    { NULL, 0, false },
+};
+
 static void read_workers(struct reader *reader, const struct field *field, const struct node *node, void *slot)
 {
     const char *text = node_text(node);
@@ -52,6 +60,17 @@ static void read_workers(struct reader *reader, const struct field *field, const
         refuse(reader, field->key, node, "auto or a number from 1 to %d", WORKERS_MAX);
     else
         read_u32(reader, field, node, slot);
+}
+
+/* Whether there is such a user is found out at the start: `weir check` may run elsewhere. */
+static void read_user(struct reader *reader, const struct field *field, const struct node *node, void *slot)
+{
+    const char *text = node_text(node);
+
+    if (text == NULL || text[0] == '\0' || strlen(text) > USER_MAX)
+        refuse(reader, field->key, node, "the name of a user, like weir");
+    else
+        *(char **)slot = reader_copy(reader, text);
 }
 
 static void read_admin_http(struct reader *reader, const struct field *field, const struct node *node, void *slot)
@@ -92,8 +111,9 @@ static const struct field file_fields[] = {
     { "clients", read_clients, 0, 0, CLIENTS_MAX },
     { "policy", read_policy, 0, 0, RULES_MAX },
     { "expect", read_expectations, 0, 0, EXPECTATIONS_MAX },
-    { "user", .until = "start weir as the user that it shall run as" },
-    { "sandbox", .only = "off" },
+    { "user", read_user, offsetof(struct snapshot, settings.user), PLACED_AT(struct snapshot, settings.user_at) },
+    { "sandbox", read_word, offsetof(struct snapshot, settings.sandbox), .words = sandbox_words,
+      PLACED_AT(struct snapshot, settings.sandbox_at) },
     { "max_handshakes", read_u32, offsetof(struct snapshot, settings.max_handshakes), 1, HANDSHAKES_MAX },
     { "max_handshakes_per_source", read_u32, offsetof(struct snapshot, settings.max_handshakes_per_source), 0,
       HANDSHAKES_MAX },

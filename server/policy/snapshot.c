@@ -198,6 +198,7 @@ void snapshot_free(struct snapshot **psnapshot)
     free_policy(snapshot);
     free(snapshot->path);
     free(snapshot->settings.admin_socket);
+    free(snapshot->settings.user);
     free(snapshot);
     *psnapshot = NULL;
 }

@@ -26,6 +26,8 @@ struct position {
     uint32_t line, column; /* from 1; 0: not from a file */
 };
 
+enum sandbox_mode { SANDBOX_STRICT, SANDBOX_BEST_EFFORT, SANDBOX_OFF };
+
 struct settings {
     uint32_t workers; /* 0: auto */
     enum weir_backend io;
@@ -36,10 +38,12 @@ struct settings {
     enum log_format log_format;
     enum log_level log_level;
     bool log_connections;
+    char *user; /* NULL: whoever starts it */
+    enum sandbox_mode sandbox;
     char *admin_socket; /* path made absolute, or NULL: none */
     bool has_admin_http;
     struct weir_address admin_http;
-    struct position workers_at, io_at, max_connections_at, admin_at, admin_http_at;
+    struct position workers_at, io_at, max_connections_at, admin_at, admin_http_at, user_at, sandbox_at;
 };
 
 struct listener {

@@ -107,6 +107,8 @@ class Weir:
         """Starts the program without waiting for anything."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.file = self.directory / "weir.yaml"
+        if not settings.SANDBOX:
+            self.config = {**self.config, "sandbox": "off"}
         self.file.write_text(yaml.dump(self.config, Dumper=Dumper, sort_keys=False))
         self.stderr_path = self.directory / "stderr"
         wrapper = [word.format(directory=self.directory) for word in self.wrapper]
