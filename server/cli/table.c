@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "table.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ bool table_print(const struct table *table, FILE *stream)
 
     if (table->out_of_memory)
         return false;
+    assert(table->column_count > 0);
     measure(table, widths);
     fit(table, widths);
     for (uint32_t n = 0; n < table->column_count; n++) {

@@ -27,6 +27,7 @@ def guarded(balancer, *upstreams, block=None, **options):
 
 def served(weir):
     """The upstreams that connections went to; each of them was alice's."""
+    eventually(lambda: len(weir.entries("connection")) == weir.metrics().sum("weir_connections_total"), what=weir.state)
     entries = weir.entries("connection", reason="done") + weir.entries("connection", reason="tls_truncated")
     assert entries and {entry["client"] for entry in entries} == {"alice"}
     return {entry["upstream"] for entry in entries}
