@@ -289,26 +289,35 @@ static enum upstream_failure failure_of(int status)
 }
 
 /* This upstream did not take the connection: its socket is closed, and then another one is selected. What fails for
- * want of descriptors, memory or ports here says nothing about the upstream, and another one would fare no better. */
+ * want of descriptors, memory or ports here says nothing about the upstream. Ports are used up towards one address, so
+ * that another upstream may still be reached; without descriptors or memory it would fare no better. */
 static void attempt_failed(struct conn *conn, int status, enum upstream_failure failure, const char *cause)
 {
     weir_timer_stop(conn->acceptor->worker->loop, &conn->timer);
+    free(conn->trouble);
+    conn->trouble = strdup(cause);
     if (is_our_fault(status)) {
+        conn->failure = CLOSE_OVER_CAPACITY;
+    } else {
+        conn->failure = status == WEIR_ETIMEDOUT ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED;
+        counter_add(&conn->target->counters->failures[failure], 1);
+        health_traffic(pool_of(conn), conn->lease.place, false, conn->connecting_ns, now_of(conn), cause);
+    }
+    if (is_our_fault(status) && status != WEIR_EADDRNOTAVAIL) {
         conn_run(conn, close_for(conn, CLOSE_OVER_CAPACITY));
         return;
     }
-    conn->failure = status == WEIR_ETIMEDOUT ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED;
-    counter_add(&conn->target->counters->failures[failure], 1);
-    health_traffic(pool_of(conn), conn->lease.place, false, conn->connecting_ns, now_of(conn), cause);
-    free(conn->trouble);
-    conn->trouble = strdup(cause);
     weir_lease_release(&conn->lease);
     close_upstream(conn, WEIR_CLOSE_NORMAL);
 }
 
 static void connect_failed(struct conn *conn, int status)
 {
-    attempt_failed(conn, status, failure_of(status), weir_strerror(status));
+    const char *cause = status == WEIR_EADDRNOTAVAIL
+                            ? "no local port is left towards it: widen net.ipv4.ip_local_port_range, or give the pool "
+                              "more addresses"
+                            : weir_strerror(status);
+    attempt_failed(conn, status, failure_of(status), cause);
 }
 
 static void upstream_connected(struct weir_socket *socket, int status)

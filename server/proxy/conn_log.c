@@ -74,6 +74,7 @@ static const char *describe(const struct conn *conn, char *text, size_t size)
         describe_set(conn, text, size);
         break;
     case CLOSE_CONNECT_FAILED:
+    case CLOSE_OVER_CAPACITY:
         if (conn->trouble == NULL)
             return NULL;
         snprintf(text, size, "%s: %s", conn->target->name, conn->trouble);

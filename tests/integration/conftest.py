@@ -2,6 +2,7 @@
 """Fixtures for tests with real sockets. See weir.py for the balancer, peers.py for upstreams and clients, settings.py
 for the environment."""
 
+import contextlib
 import itertools
 
 import pytest
@@ -56,5 +57,22 @@ def balancer(backend, tmp_path, resting):
         config = configuration(upstreams, io=backend, **options) if config is None else {**config, "io": backend}
         return Weir(config, tmp_path / f"weir{next(number)}", upstreams=upstreams, wrapper=wrapper, env=env,
                     nofile=nofile, resting=resting if rest else None, main=main, tls=tls)
+
+    return make
+
+
+@pytest.fixture
+def checked(balancer):
+    """Makes balancers that check their upstreams: they end with their scenario, since their checks would disturb those
+    of later tests."""
+
+    @contextlib.contextmanager
+    def make(*upstreams, **options):
+        with balancer(*upstreams, rest=False, **options) as weir:
+            yield weir
+            weir.check()
+            weir.assert_idle(0.3, ticks_allowed=4)  # for the checks
+            weir.stop()
+            weir.stopped_by_test = True
 
     return make

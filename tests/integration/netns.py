@@ -5,14 +5,17 @@ Where that is not allowed (no CAP_SYS_ADMIN) the tests run in the namespace they
 broken network are skipped.
 """
 
+import contextlib
 import ctypes
 import subprocess
+from pathlib import Path
 
 import pytest
 
 CLONE_NEWNET = 0x40000000
 DEAD_NETWORK = "10.99.0"
 UNREACHABLE = "10.98.0.1"
+UNUSED_PORTS = 65100  # beyond those that are given out
 
 SETTINGS = {
     "ip_local_port_range": "32768 65000",
@@ -65,3 +68,16 @@ def unreachable_host():
     need()
     ip("route", "replace", "unreachable", f"{UNREACHABLE}/32")
     return UNREACHABLE
+
+
+@contextlib.contextmanager
+def local_ports(count):
+    """Meanwhile the kernel has so few ports to give to those who connect: towards each address, as many connections."""
+    need()
+    range_file = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    before = range_file.read_text()
+    range_file.write_text(f"{UNUSED_PORTS} {UNUSED_PORTS + count - 1}")
+    try:
+        yield
+    finally:
+        range_file.write_text(before)

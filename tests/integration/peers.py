@@ -20,6 +20,7 @@ from settings import DEADLINE
 
 CHUNK = 1 << 20
 LOOPBACK = "127.0.0.1"
+IP_BIND_ADDRESS_NO_PORT = 24
 
 # Data to send: a block that does not repeat within a window of any power of two.
 BLOCK = hashlib.shake_256(b"weir").digest(CHUNK + 4099)
@@ -132,6 +133,7 @@ def connect(port, host=LOOPBACK, source=None, timeout=DEADLINE):
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source is not None:
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)  # else it takes the port from everybody
             sock.bind((source, 0))
         sock.setblocking(False)
         error = sock.connect_ex((host, port))

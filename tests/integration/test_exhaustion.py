@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exhaustion: E1-E3."""
+"""Exhaustion: E1-E4."""
 
 import os
 import resource
 import signal
 import time
 
+import pytest
+
+import certs
+import netns
 import settings
-from peers import Upstream, echo, eventually, half_close, receive, receive_exactly, send_data
+from peers import Upstream, echo, eventually, half_close, is_served, receive, receive_exactly, send_data
 from settings import amount
 from shims import FailMalloc
+from tls import TlsUpstream, pool_block, server_context
 
 MIB = 1 << 20
+
+
+def web_server(secure):
+    if not secure:
+        return Upstream(echo)
+    return TlsUpstream(server_context(certs.servers().issue_server("web", san=["dns:web.test"])), echo)
 
 
 def ping(client):
@@ -189,3 +200,44 @@ def test_nth_allocation_fails_at_start(balancer, tmp_path):
             if untouched:
                 break
     assert untouched and number > 1
+
+
+PORTS = 8
+
+
+def crowded(weir, number):
+    """A client that the balancer's own shortage of ports does not concern: it comes from an address of its own."""
+    return weir.connect(source=f"127.4.0.{number}")
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_local_ports_run_out(checked, secure):
+    """E4: our fault, not the upstream's: it is not marked, the log says what to do, and open connections go on."""
+    health = {"check": "connect", "interval": "20ms", "fall": 1, "passive": True}
+    pool = {"health": health, **({"tls": pool_block(verify=["dns:web.test"])} if secure else {})}
+    with web_server(secure) as web, checked(web, pool=pool) as weir:
+        with netns.local_ports(PORTS):
+            served = [client for client in (crowded(weir, n) for n in range(1, PORTS + 3)) if is_served(client)]
+            assert len(served) <= PORTS
+            entry = weir.wait_closed(reason="over_capacity", upstream=web.name)
+            assert "net.ipv4.ip_local_port_range" in entry["detail"]
+            time.sleep(0.1)  # checks have no port either
+            for client in served:
+                ping(client)
+            served.pop().close()
+            weir.wait_closed(reason="done")
+        assert_recovers(weir)
+        assert not weir.entries("upstream down") and not weir.entries("upstream ejected")
+        assert weir.metrics().sum("weir_upstream_failures_total") == 0
+
+
+def test_another_upstream_where_local_ports_run_out(balancer):
+    """E4: ports are used up towards one address only; the other one is tried, and nobody is turned away."""
+    with Upstream(echo, host="127.0.0.2") as one, Upstream(echo, host="127.0.0.3") as two:
+        places = [{"name": "one", "address": one.address, "weight": 100}, {"name": "two", "address": two.address}]
+        one.name, two.name = "one", "two"
+        with balancer(one, two, pool={"upstreams": places}) as weir, netns.local_ports(PORTS):
+            for number in range(1, PORTS + 4):
+                assert is_served(crowded(weir, number))
+            assert one.active == PORTS and two.active == 3
+            assert weir.metrics().sum("weir_upstream_failures_total") == 0
