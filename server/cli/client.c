@@ -85,7 +85,7 @@ static int refuse_connect(struct admin_client *client, int reason)
     }
 }
 
-static int open_connection(struct admin_client *client)
+int client_open(struct admin_client *client)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const struct timeval wait = { .tv_sec = CLIENT_WAIT_S };
@@ -204,7 +204,7 @@ int client_ask(struct admin_client *client, const char *method, const char *path
                struct client_answer *ret_answer)
 {
     struct text text = { 0 };
-    int fd = open_connection(client);
+    int fd = client_open(client);
 
     if (fd < 0)
         return -1;

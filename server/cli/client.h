@@ -31,6 +31,9 @@ struct admin_client {
 /* Fills in the path. Returns EXIT_OK, or the exit status, when what is wrong has been said on standard error. */
 int client_find(struct admin_client *client);
 
+/* Connects. Returns a descriptor that the caller owns, or -1 with the trouble. */
+int client_open(struct admin_client *client);
+
 struct client_answer {
     unsigned status; /* of HTTP */
     char *body;      /* ends with a NUL; free() it */

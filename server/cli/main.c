@@ -22,6 +22,7 @@ static const struct command commands[] = {
     { "demo", "", "show a balancer at work between hosts and clients", cmd_demo },
     { "pki", "ACTION", "a small development CA: keys, certificates, CRL", cmd_pki },
     { "status", "[--json]", "one look at a running balancer", cmd_status },
+    { "top", "", "the same, live, in the terminal", cmd_top },
     { "drain", "UPSTREAM", "give an upstream no new connections", cmd_drain },
     { "disable", "UPSTREAM", "the same, and end the open ones", cmd_disable },
     { "enable", "UPSTREAM", "take that back", cmd_enable },
