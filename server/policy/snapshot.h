@@ -154,7 +154,8 @@ struct reach {
 };
 
 struct snapshot {
-    char *path; /* of the file, for messages */
+    _Atomic uint32_t readers; /* beside the balancer: it is not freed while there are any */
+    char *path;               /* of the file, for messages */
     /* Gives back a listener's or pool's material, which is nothing to this layer; set where there is any. */
     void (*material_unref)(struct tls_material **pmaterial);
     struct settings settings;

@@ -33,6 +33,7 @@ struct thread {
 
 struct balancer {
     struct shared shared;
+    pthread_mutex_t mutex; /* of shared.snapshot, for readers */
     uint64_t started_ns;
     _Atomic bool draining;
     struct weir_address *addresses; /* by listener */
@@ -233,6 +234,7 @@ int balancer_new(struct snapshot *snapshot, struct state *state, uint32_t worker
     struct balancer *balancer = calloc(1, sizeof *balancer + workers * sizeof(struct thread));
     if (balancer == NULL)
         return WEIR_ENOMEM;
+    pthread_mutex_init(&balancer->mutex, NULL);
     balancer->shared.snapshot = snapshot;
     balancer->shared.state = state;
     balancer->shared.workers = workers;
@@ -321,6 +323,7 @@ void balancer_free(struct balancer **pbalancer)
     if (balancer->listen_fds != NULL)
         close_listeners(balancer);
     health_free(balancer->shared.snapshot);
+    pthread_mutex_destroy(&balancer->mutex);
     free(balancer->listen_fds);
     free(balancer->addresses);
     free(balancer);
@@ -337,6 +340,25 @@ struct worker *balancer_worker(struct balancer *balancer, uint32_t worker)
 const struct snapshot *balancer_snapshot(const struct balancer *balancer)
 {
     return balancer->shared.snapshot;
+}
+
+const struct snapshot *balancer_snapshot_ref(const struct balancer *balancer)
+{
+    pthread_mutex_t *mutex = (pthread_mutex_t *)&balancer->mutex;
+    pthread_mutex_lock(mutex);
+    struct snapshot *snapshot = balancer->shared.snapshot;
+    atomic_fetch_add_explicit(&snapshot->readers, 1, memory_order_relaxed);
+    pthread_mutex_unlock(mutex);
+    return snapshot;
+}
+
+void balancer_snapshot_unref(const struct balancer *balancer, const struct snapshot **psnapshot)
+{
+    struct snapshot *snapshot = (struct snapshot *)*psnapshot;
+    (void)balancer;
+    if (snapshot != NULL)
+        atomic_fetch_sub_explicit(&snapshot->readers, 1, memory_order_release);
+    *psnapshot = NULL;
 }
 
 const struct state *balancer_state(const struct balancer *balancer)

@@ -38,6 +38,11 @@ void balancer_free(struct balancer **pbalancer);
 struct worker *balancer_worker(struct balancer *balancer, uint32_t worker);
 
 /* For any thread, while the balancer lives. */
+/* What runs now, to be given back soon: it is freed by the control thread when nobody holds it any more. */
+const struct snapshot *balancer_snapshot_ref(const struct balancer *balancer);
+/* Clears the pointer; accepts NULL. */
+void balancer_snapshot_unref(const struct balancer *balancer, const struct snapshot **psnapshot);
+/* For the control thread, and for others while there are no reloads: not held. */
 const struct snapshot *balancer_snapshot(const struct balancer *balancer);
 const struct state *balancer_state(const struct balancer *balancer);
 bool balancer_draining(const struct balancer *balancer);

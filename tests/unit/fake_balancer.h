@@ -30,6 +30,17 @@ const struct snapshot *balancer_snapshot(const struct balancer *balancer)
     return balancer->snapshot;
 }
 
+const struct snapshot *balancer_snapshot_ref(const struct balancer *balancer)
+{
+    return balancer->snapshot;
+}
+
+void balancer_snapshot_unref(const struct balancer *balancer, const struct snapshot **psnapshot)
+{
+    (void)balancer;
+    *psnapshot = NULL;
+}
+
 const struct state *balancer_state(const struct balancer *balancer)
 {
     return &balancer->state;
