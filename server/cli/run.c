@@ -11,16 +11,19 @@
 #include <weir/errors.h>
 
 #include "../base/log.h"
+#include "../base/notify.h"
 #include "../control/admin.h"
 #include "../control/config.h"
 #include "../control/confine.h"
 #include "../proxy/balancer.h"
 #include "commands.h"
 #include "options.h"
+#include "watchdog.h"
 
 /* `weir run`: start, wait for signals, stop. */
 
 #define DRAIN_LOOK_NS 20000000
+#define STOP_NS UINT64_C(10000000000) /* what ending takes at most, when nobody is waited for */
 
 static const int handled_signals[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR2 };
 
@@ -31,6 +34,7 @@ struct running {
     struct state state;
     struct balancer *balancer;
     struct admin *admin;
+    struct watchdog *watchdog;
 };
 
 static void block_signals(sigset_t *set)
@@ -89,6 +93,7 @@ static int open_all(struct running *running)
 {
     const struct settings *settings = &running->snapshot->settings;
     struct account account;
+    notify_open();
     int err = privileges_find(settings->user, &account);
     if (err == 0)
         err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
@@ -116,7 +121,11 @@ static int start(struct running *running)
         err = admin_start(running->admin);
     if (err == 0)
         err = balancer_start(running->balancer);
-    if (err != 0)
+    if (err == 0)
+        err = watchdog_start(running->balancer, &running->watchdog);
+    if (err == 0)
+        notify_ready("Serving");
+    else
         log_error("cannot start", LOG_STR("error", weir_strerror(err)));
     return err;
 }
@@ -138,6 +147,7 @@ static void drain(struct running *running, const sigset_t *set)
     uint64_t timeout_ns = running->snapshot->settings.drain_timeout_ns;
     uint64_t start_ns = balancer_uptime_ns(balancer);
     log_info("draining", LOG_U64("open", balancer_open_connections(balancer)), LOG_MS("drain_timeout_ms", timeout_ns));
+    notify_stopping(timeout_ns + STOP_NS, "Waiting for open connections to end");
     balancer_drain(balancer);
     while (!balancer_drained(balancer) && balancer_uptime_ns(balancer) - start_ns < timeout_ns) {
         int number = wait_for_signal(set, &look);
@@ -164,11 +174,15 @@ static void stop(struct running *running)
 {
     bool was_running = running->balancer != NULL;
     uint32_t open = was_running ? balancer_open_connections(running->balancer) : 0;
+    if (was_running)
+        notify_stopping(STOP_NS, "Ending");
+    watchdog_stop(&running->watchdog);
     admin_free(&running->admin);
     balancer_free(&running->balancer);
     if (was_running)
         log_info("stopped", LOG_U64("connections_ended", open));
     log_stop();
+    notify_close();
     config_errors_free(&running->errors);
     snapshot_free(&running->snapshot);
     state_free(&running->state);

@@ -28,7 +28,8 @@ struct thread {
     struct weir_loop *loop;
     pthread_t pthread;
     bool running;
-    struct weir_message start, drain, stop;
+    struct weir_message start, drain, stop, pulse;
+    _Atomic bool pulse_awaited;
 };
 
 struct balancer {
@@ -150,6 +151,12 @@ static void deliver_stop(struct weir_loop *loop, struct weir_message *message)
     worker_stop(&((struct thread *)((char *)message - offsetof(struct thread, stop)))->worker);
 }
 
+static void deliver_pulse(struct weir_loop *loop, struct weir_message *message)
+{
+    (void)loop;
+    atomic_store(&((struct thread *)((char *)message - offsetof(struct thread, pulse)))->pulse_awaited, false);
+}
+
 static int open_worker(struct balancer *balancer, uint32_t index)
 {
     struct thread *thread = &balancer->threads[index];
@@ -157,6 +164,7 @@ static int open_worker(struct balancer *balancer, uint32_t index)
     thread->start.deliver = deliver_start;
     thread->drain.deliver = deliver_drain;
     thread->stop.deliver = deliver_stop;
+    thread->pulse.deliver = deliver_pulse;
     int err = weir_loop_new(&options, &thread->loop);
     if (err == 0)
         err = worker_init(&thread->worker, &balancer->shared, thread->loop, index, fd_of(balancer, 0, index));
@@ -292,6 +300,21 @@ int balancer_set_upstream_state(struct balancer *balancer, const char *name, enu
 bool balancer_drained(const struct balancer *balancer)
 {
     return atomic_load(&balancer->shared.open_acceptors) == 0 && balancer_open_connections(balancer) == 0;
+}
+
+bool balancer_feel_pulse(struct balancer *balancer, uint32_t *ret_stuck)
+{
+    bool alive = true;
+    for (uint32_t n = 0; n < balancer->shared.workers; n++) {
+        struct thread *thread = &balancer->threads[n];
+        if (!atomic_exchange(&thread->pulse_awaited, true)) {
+            weir_loop_post(thread->loop, &thread->pulse);
+            continue;
+        }
+        *ret_stuck = n;
+        alive = false;
+    }
+    return alive;
 }
 
 /* A worker that never ran is run once, to close what it holds. */

@@ -31,6 +31,10 @@ int balancer_set_upstream_state(struct balancer *balancer, const char *name, enu
  * and no connection is open. */
 bool balancer_drained(const struct balancer *balancer);
 
+/* Whether each worker has taken the message that it was sent by the call before (a first call finds all well); sends
+ * the next ones. `*ret_stuck`: one that has not. Any one thread, after balancer_start() and before balancer_free(). */
+bool balancer_feel_pulse(struct balancer *balancer, uint32_t *ret_stuck);
+
 /* Ends all open connections (reason drain_timeout), stops the workers and frees everything. Accepts NULL. */
 void balancer_free(struct balancer **pbalancer);
 

@@ -201,14 +201,14 @@ static int add_calls(scmp_filter_ctx filter, uint32_t action, const int *calls, 
 }
 
 /* pthread_create() asks by clone3, whose flags lie in memory that a filter cannot see; told that there is none, it
- * takes clone. abort() sends a signal to its own process. */
+ * takes clone. A process sends signals to itself: when it aborts, or to wake a thread. */
 static int add_special(scmp_filter_ctx filter)
 {
+    const struct scmp_arg_cmp to_itself = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
     int err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (err == 0)
-        err =
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-    return err;
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, to_itself);
+    return err != 0 ? err : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, to_itself);
 }
 
 static int fill(scmp_filter_ctx filter, bool io_uring, bool remove_files)
