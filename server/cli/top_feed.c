@@ -77,11 +77,11 @@ static void drop(struct top_feed *feed, size_t size)
 static int read_head(struct top_feed *feed, struct admin_client *client)
 {
     const char *end = strstr(feed->bytes, "\r\n\r\n");
-    unsigned status;
     if (end == NULL)
         return 0;
-    if (sscanf(feed->bytes, "HTTP/1.%*1[01] %3u", &status) != 1)
+    if (strncmp(feed->bytes, "HTTP/1.", 7) != 0)
         return fail(client, "what answers is no balancer");
+    unsigned long status = strtoul(feed->bytes + sizeof "HTTP/1.1", NULL, 10);
     if (status == 503)
         return fail(client, "too many are watching already");
     if (status != 200)

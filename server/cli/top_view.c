@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "top_view.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -58,7 +59,7 @@ static struct short_text count_text(double number)
 static struct short_text rate_text(double number)
 {
     struct short_text text = count_text(number);
-    if (number > 0 && number < 10)
+    if (number > 0 && number < 10 && number != floor(number))
         snprintf(text.bytes, sizeof text.bytes, "%.1f", number);
     return text;
 }

@@ -5,7 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <weir/errors.h>
 
@@ -13,6 +15,7 @@
 #include "figures.h"
 
 #define LOOK_EVERY_S 1
+#define EVENTS_NICE 10
 #define BLOCK_BYTES ((size_t)4 << 10)
 
 /* One event, shared by the subscribers that are being sent it. */
@@ -145,6 +148,7 @@ static void *run(void *argument)
 {
     struct events *events = argument;
     struct timespec due;
+    setpriority(PRIO_PROCESS, (id_t)gettid(), EVENTS_NICE); /* of this thread alone: no worker waits for it */
     clock_gettime(CLOCK_MONOTONIC, &due);
     pthread_mutex_lock(&events->mutex);
     for (wait_for_time(events, &due); !events->stopping; wait_for_time(events, &due))

@@ -31,13 +31,13 @@ static void free_tables(struct tables *tables)
 
 static int new_tables(const struct snapshot *snapshot, struct tables *ret_tables)
 {
-    struct tables tables = { .first_place = calloc(snapshot->pool_count, sizeof *tables.first_place) };
+    struct tables tables = { .first_place = calloc(snapshot->pool_count + (size_t)1, sizeof *tables.first_place) };
     for (uint32_t n = 0; tables.first_place != NULL && n < snapshot->pool_count; n++) {
         tables.first_place[n] = tables.place_count;
         tables.place_count += snapshot->pools[n].place_count;
     }
-    tables.listeners = calloc(snapshot->listener_count, sizeof *tables.listeners);
-    tables.places = calloc(tables.place_count, sizeof *tables.places);
+    tables.listeners = calloc(snapshot->listener_count + (size_t)1, sizeof *tables.listeners);
+    tables.places = calloc(tables.place_count + (size_t)1, sizeof *tables.places);
     tables.clients = calloc(snapshot->client_count + (size_t)1, sizeof *tables.clients);
     if (tables.first_place == NULL || tables.listeners == NULL || tables.places == NULL || tables.clients == NULL) {
         free_tables(&tables);

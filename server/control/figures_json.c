@@ -34,7 +34,7 @@ static json_t *number(double value)
 
 static json_t *seconds(uint64_t ns)
 {
-    return json_real((double)(ns / 1000000) / 1000);
+    return json_real(round((double)ns / 1e6) / 1e3);
 }
 
 /* The most of a kind, or no limit. */

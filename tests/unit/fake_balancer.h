@@ -23,6 +23,7 @@ struct balancer {
     bool draining;
     uint64_t uptime_ns;
     uint64_t busy_ns[FAKE_WORKERS];
+    struct refusals *refusals[FAKE_WORKERS];
 };
 
 const struct snapshot *balancer_snapshot(const struct balancer *balancer)
@@ -77,6 +78,11 @@ uint32_t balancer_max_connections(const struct balancer *balancer)
 uint64_t balancer_worker_busy_ns(const struct balancer *balancer, uint32_t worker)
 {
     return balancer->busy_ns[worker];
+}
+
+uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, struct refusal *ret_kept)
+{
+    return balancer->refusals[worker] == NULL ? 0 : refusals_read(balancer->refusals[worker], ret_kept);
 }
 
 struct weir_address balancer_listener_address(const struct balancer *balancer, uint32_t listener)
