@@ -18,35 +18,6 @@ static double rate_of(uint64_t *before, uint64_t now, double span)
     return rate;
 }
 
-/* Tables */
-
-static void free_tables(struct tables *tables)
-{
-    free(tables->listeners);
-    free(tables->places);
-    free(tables->first_place);
-    free(tables->clients);
-    *tables = (struct tables){ 0 };
-}
-
-static int new_tables(const struct snapshot *snapshot, struct tables *ret_tables)
-{
-    struct tables tables = { .first_place = calloc(snapshot->pool_count + (size_t)1, sizeof *tables.first_place) };
-    for (uint32_t n = 0; tables.first_place != NULL && n < snapshot->pool_count; n++) {
-        tables.first_place[n] = tables.place_count;
-        tables.place_count += snapshot->pools[n].place_count;
-    }
-    tables.listeners = calloc(snapshot->listener_count + (size_t)1, sizeof *tables.listeners);
-    tables.places = calloc(tables.place_count + (size_t)1, sizeof *tables.places);
-    tables.clients = calloc(snapshot->client_count + (size_t)1, sizeof *tables.clients);
-    if (tables.first_place == NULL || tables.listeners == NULL || tables.places == NULL || tables.clients == NULL) {
-        free_tables(&tables);
-        return WEIR_ENOMEM;
-    }
-    *ret_tables = tables;
-    return 0;
-}
-
 /* Looking */
 
 static void look_at_listeners(struct figures *figures, double span, struct moment *moment)
@@ -158,8 +129,27 @@ static void look_at_workers(struct figures *figures, double span)
     }
 }
 
+/* What runs now; it is held until the look after this one. */
+static int hold_snapshot(struct figures *figures)
+{
+    const struct snapshot *snapshot = balancer_snapshot_ref(figures->balancer);
+    int err = 0;
+    if (snapshot != figures->snapshot)
+        err = tables_adopt(&figures->tables, figures->snapshot, snapshot);
+    if (err != 0) {
+        balancer_snapshot_unref(figures->balancer, &snapshot);
+        return err;
+    }
+    balancer_snapshot_unref(figures->balancer, &figures->snapshot);
+    figures->snapshot = snapshot;
+    return 0;
+}
+
 int figures_look(struct figures *figures, uint64_t now_ns, uint64_t wall_ns)
 {
+    int err = hold_snapshot(figures);
+    if (err != 0)
+        return err;
     double span = figures->looks == 0 ? 0 : (double)(now_ns - figures->looked_ns) / SECOND_NS;
     struct moment *moment = &figures->past[figures->looks % FIGURES_PAST];
     *moment = (struct moment){ .wall_ns = wall_ns };
@@ -181,12 +171,11 @@ int figures_new(const struct balancer *balancer, struct figures **ret_figures)
     if (figures == NULL)
         return WEIR_ENOMEM;
     figures->balancer = balancer;
-    figures->snapshot = balancer_snapshot(balancer);
     figures->busy_ns = calloc(balancer_workers(balancer), sizeof *figures->busy_ns);
     figures->busy_ratios = calloc(balancer_workers(balancer), sizeof *figures->busy_ratios);
     int err = figures->busy_ns == NULL || figures->busy_ratios == NULL ? WEIR_ENOMEM : 0;
     if (err == 0)
-        err = new_tables(figures->snapshot, &figures->tables);
+        err = hold_snapshot(figures);
     if (err == 0)
         *ret_figures = figures;
     else
@@ -199,7 +188,8 @@ void figures_free(struct figures **pfigures)
     struct figures *figures = *pfigures;
     if (figures == NULL)
         return;
-    free_tables(&figures->tables);
+    tables_free(&figures->tables);
+    balancer_snapshot_unref(figures->balancer, &figures->snapshot);
     free(figures->busy_ns);
     free(figures->busy_ratios);
     free(figures);

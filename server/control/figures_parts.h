@@ -41,9 +41,14 @@ struct tables {
     uint32_t place_count;
 };
 
+/* Makes the tables those of another snapshot: what is about the same names stays. `old` may be NULL: they were empty.
+ * Returns 0 or WEIR_ENOMEM; they are then unchanged. */
+int tables_adopt(struct tables *tables, const struct snapshot *old, const struct snapshot *new);
+void tables_free(struct tables *tables);
+
 struct figures {
     const struct balancer *balancer;
-    const struct snapshot *snapshot; /* of the tables */
+    const struct snapshot *snapshot; /* of the tables; held */
     struct tables tables;
     struct client_figures other, nobody;
     uint64_t reasons[CLOSE_REASONS];

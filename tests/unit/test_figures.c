@@ -161,6 +161,52 @@ static void a_mark_has_the_most_and_the_worst_of_its_looks(void **state)
     assert_null(strchr(text_at(fixture, "pools.0.upstreams.0.health_history"), 'e'));
 }
 
+static void swap_snapshots(struct balancer *a, struct balancer *b)
+{
+    struct snapshot *snapshot = a->snapshot;
+    a->snapshot = b->snapshot;
+    b->snapshot = snapshot;
+    const struct state state = a->state;
+    a->state = b->state;
+    b->state = state;
+}
+
+static void what_stays_in_a_reload_keeps_its_past(void **state)
+{
+    static const char *const later = "listeners:\n"
+                                     "  - { name: edge, address: 127.0.0.1:1, pool: web }\n"
+                                     "pools:\n"
+                                     "  - { name: lone, upstreams: [{ name: web1, address: 127.0.0.1:3 }] }\n"
+                                     "  - name: web\n"
+                                     "    upstreams:\n"
+                                     "      - { name: new, address: 127.0.0.1:5 }\n"
+                                     "      - { name: web1, address: 127.0.0.1:3 }\n"
+                                     "clients:\n"
+                                     "  - { name: bob, identity: [cidr:127.0.0.3/32] }\n"
+                                     "  - { name: alice, identity: [cidr:127.0.0.2/32] }\n";
+    struct fixture *fixture = *state;
+    struct balancer *other = fake_balancer_new(later);
+    struct client *alice = &fixture->balancer->snapshot->clients[0];
+    struct weir_client *slot = NULL;
+    struct weir_lease lease = { 0 };
+    assert_int_equal(weir_set_acquire(fixture->balancer->snapshot->unknown_reach.sets[0], NULL, &lease), 0);
+    assert_int_equal(weir_client_enter(alice->record, &alice->limits, SECOND, &slot), 0);
+    look(fixture, SECOND);
+    weir_client_leave(&slot);
+    weir_lease_release(&lease);
+    swap_snapshots(fixture->balancer, other);
+    look(fixture, SECOND);
+    assert_number(fixture, "pools.0.upstreams.0.history.0", 0); /* the same name, in another pool */
+    assert_number(fixture, "pools.1.upstreams.0.history.0", 0);
+    assert_number(fixture, "pools.1.upstreams.1.history.0", 1);
+    assert_string_equal(text_at(fixture, "clients.by_active.0.name"), "bob");
+    assert_number(fixture, "clients.by_active.0.history.0", 0);
+    assert_number(fixture, "clients.by_active.1.history.0", 1);
+    swap_snapshots(fixture->balancer, other);
+    look(fixture, SECOND);
+    fake_balancer_free(other);
+}
+
 static void the_past_is_bounded_and_ends_with_now(void **state)
 {
     struct fixture *fixture = *state;
@@ -252,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_counted_before_the_first_look_is_no_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(upstreams_have_health_state_limit_and_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_mark_has_the_most_and_the_worst_of_its_looks, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_stays_in_a_reload_keeps_its_past, setup, teardown),
         cmocka_unit_test_setup_teardown(the_past_is_bounded_and_ends_with_now, setup, teardown),
         cmocka_unit_test_setup_teardown(clients_stand_by_connections_and_by_refusals_with_their_limits, setup,
                                         teardown),

@@ -48,12 +48,12 @@ static void the_last_ones_are_kept(void **state)
 
 static void long_texts_are_cut_between_characters(void **state)
 {
-    char text[REFUSAL_TEXT_MAX + 2];
+    char text[REFUSAL_TEXT_MAX + 3];
     struct refusal_text kept;
     (void)state;
     memset(text, 'x', sizeof text);
-    memcpy(text + REFUSAL_TEXT_MAX - 1, "\xe2\x82\xac", 3);
-    refusal_text_set(&kept, text, sizeof text);
+    memcpy(text + REFUSAL_TEXT_MAX - 1, "\xe2\x82\xac", sizeof "\xe2\x82\xac");
+    refusal_text_set(&kept, text, strlen(text));
     assert_int_equal(kept.size, REFUSAL_TEXT_MAX - 1);
     refusal_text_set(&kept, "a\0b", 3);
     assert_int_equal(kept.size, 3);
