@@ -25,26 +25,31 @@ int state_new(uint64_t seed, struct state *ret_state)
 
 void state_free(struct state *state)
 {
+    keep_free(&state->keep);
     weir_upstreams_free(&state->upstreams);
     weir_limiter_free(&state->limiter);
 }
 
-static int bind_listener(struct listener *listener, uint32_t workers)
+static int bind_listener(struct listener *listener, struct keep *keep, uint32_t workers)
 {
-    listener->slots = listener_slots_new(workers);
-    return listener->slots == NULL ? WEIR_ENOMEM : 0;
+    int err = listener_record_get(keep, listener->name, workers, &listener->record);
+    if (err == 0)
+        listener->slots = listener->record->slots;
+    return err;
 }
 
-/* An upstream with counters is in the table. Every upstream has a place in some pool. */
-static int bind_upstream(struct upstream *upstream, struct weir_upstreams *table)
+/* An upstream with a row is in the table. Every upstream has a place in some pool. */
+static int bind_upstream(struct upstream *upstream, struct state *state)
 {
-    struct upstream_counters *counters = calloc(1, sizeof *counters);
-    int err = counters == NULL ? WEIR_ENOMEM : weir_upstreams_add(table, upstream->max_connections, &upstream->id);
+    int err = upstream_record_get(&state->keep, upstream->name, &upstream->record);
+    if (err == 0)
+        err = address_record_get(&state->keep, &upstream->address, state->upstreams,
+                                 upstream->max_connections, &upstream->row);
     if (err != 0)
-        free(counters);
-    else
-        upstream->counters = counters;
-    return err;
+        return err;
+    upstream->counters = &upstream->record->counters;
+    upstream->id = upstream->row->id;
+    return 0;
 }
 
 static int compare_places(const void *a, const void *b)
@@ -59,7 +64,7 @@ static int compare_places(const void *a, const void *b)
 
 /* Gives the upstreams of a pool their ids by weight: choosing looks at blocks of neighbours, and fastest at those of
  * the same weight. */
-static int bind_upstreams(struct snapshot *snapshot, const struct pool *pool)
+static int bind_upstreams(struct snapshot *snapshot, struct state *state, const struct pool *pool)
 {
     struct place *places = calloc(pool->place_count + (size_t)1, sizeof *places);
     int err = places == NULL ? WEIR_ENOMEM : 0;
@@ -69,18 +74,21 @@ static int bind_upstreams(struct snapshot *snapshot, const struct pool *pool)
     }
     for (uint32_t i = 0; err == 0 && i < pool->place_count; i++) {
         struct upstream *upstream = &snapshot->upstreams[places[i].upstream];
-        if (upstream->counters == NULL)
-            err = bind_upstream(upstream, snapshot->table);
+        if (upstream->row == NULL)
+            err = bind_upstream(upstream, state);
     }
     free(places);
     return err;
 }
 
-static int bind_pool(struct pool *pool, const struct snapshot *snapshot, uint32_t workers)
+static int bind_pool(struct pool *pool, const struct snapshot *snapshot, struct keep *keep, uint32_t workers)
 {
-    pool->slots = pool_slots_new(workers);
+    int err = pool_record_get(keep, pool->name, workers, &pool->record);
+    if (err != 0)
+        return err;
+    pool->slots = pool->record->slots;
     struct weir_place *places = calloc(pool->place_count + (size_t)1, sizeof *places);
-    int err = pool->slots == NULL || places == NULL ? WEIR_ENOMEM : 0;
+    err = places == NULL ? WEIR_ENOMEM : 0;
     for (uint32_t i = 0; err == 0 && i < pool->place_count; i++) {
         const struct place *place = &pool->places[i];
         places[i] = (struct weir_place){ snapshot->upstreams[place->upstream].id, place->weight, place->backup };
@@ -91,10 +99,14 @@ static int bind_pool(struct pool *pool, const struct snapshot *snapshot, uint32_
     return err;
 }
 
-static int bind_client(struct client *client)
+static int bind_client(struct client *client, struct keep *keep)
 {
-    client->counters = calloc(1, sizeof *client->counters);
-    return client->counters == NULL ? WEIR_ENOMEM : weir_client_new(&client->record);
+    int err = client_record_get(keep, client->name, &client->kept);
+    if (err != 0)
+        return err;
+    client->record = client->kept->client;
+    client->counters = &client->kept->counters;
+    return 0;
 }
 
 int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t workers)
@@ -102,29 +114,34 @@ int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t worke
     int err = 0;
     snapshot->table = state->upstreams;
     for (uint32_t i = 0; err == 0 && i < snapshot->listener_count; i++)
-        err = bind_listener(&snapshot->listeners[i], workers);
+        err = bind_listener(&snapshot->listeners[i], &state->keep, workers);
     for (uint32_t i = 0; err == 0 && i < snapshot->pool_count; i++)
-        err = bind_upstreams(snapshot, &snapshot->pools[i]);
+        err = bind_upstreams(snapshot, state, &snapshot->pools[i]);
     for (uint32_t i = 0; err == 0 && i < snapshot->pool_count; i++)
-        err = bind_pool(&snapshot->pools[i], snapshot, workers);
+        err = bind_pool(&snapshot->pools[i], snapshot, &state->keep, workers);
     for (uint32_t i = 0; err == 0 && i < snapshot->client_count; i++)
-        err = bind_client(&snapshot->clients[i]);
-    snapshot->other = calloc(1, sizeof *snapshot->other);
-    snapshot->nobody = calloc(1, sizeof *snapshot->nobody);
-    if (err == 0 && (snapshot->other == NULL || snapshot->nobody == NULL))
-        err = WEIR_ENOMEM;
+        err = bind_client(&snapshot->clients[i], &state->keep);
+    snapshot->other = &state->other;
+    snapshot->nobody = &state->nobody;
     networks_sort(snapshot->networks, snapshot->network_count);
     identities_sort(snapshot->identities, snapshot->identity_count);
     return err == 0 ? reach_bind(snapshot) : err;
 }
 
+void snapshot_apply(const struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->upstream_count; i++)
+        weir_upstreams_set_max(snapshot->table, snapshot->upstreams[i].id, snapshot->upstreams[i].max_connections);
+}
+
+/* Records that are there are given back. */
+#define UNREF(record) ((record) == NULL ? (void)0 : kept_unref(&(record)->kept))
+
 static void free_upstreams(struct snapshot *snapshot)
 {
     for (uint32_t i = 0; i < snapshot->upstream_count; i++) {
-        struct upstream *upstream = &snapshot->upstreams[i];
-        if (upstream->counters != NULL)
-            weir_upstreams_remove(snapshot->table, upstream->id);
-        free(upstream->counters);
+        UNREF(snapshot->upstreams[i].record);
+        UNREF(snapshot->upstreams[i].row);
     }
     free(snapshot->upstreams);
 }
@@ -142,7 +159,7 @@ static void free_pools(struct snapshot *snapshot)
         struct pool *pool = &snapshot->pools[i];
         weir_pool_free(&pool->balancing);
         free_tls(snapshot, &pool->tls, &pool->material);
-        free(pool->slots);
+        UNREF(pool->record);
         free(pool->places);
     }
     free(snapshot->pools);
@@ -153,24 +170,20 @@ static void free_listeners(struct snapshot *snapshot)
     for (uint32_t i = 0; i < snapshot->listener_count; i++) {
         struct listener *listener = &snapshot->listeners[i];
         free_tls(snapshot, &listener->tls, &listener->material);
-        free(listener->slots);
+        UNREF(listener->record);
     }
     free(snapshot->listeners);
 }
 
 static void free_clients(struct snapshot *snapshot)
 {
-    for (uint32_t i = 0; i < snapshot->client_count; i++) {
-        weir_client_unref(&snapshot->clients[i].record);
-        free(snapshot->clients[i].counters);
-    }
+    for (uint32_t i = 0; i < snapshot->client_count; i++)
+        UNREF(snapshot->clients[i].kept);
     free(snapshot->clients);
     for (uint32_t i = 0; i < snapshot->identity_count; i++)
         free((char *)snapshot->identities[i].name.bytes);
     free(snapshot->identities);
     free(snapshot->networks);
-    free(snapshot->other);
-    free(snapshot->nobody);
 }
 
 static void free_policy(struct snapshot *snapshot)

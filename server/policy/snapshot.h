@@ -14,12 +14,12 @@
 #include "../base/identity.h"
 #include "../base/log.h"
 #include "../base/tls_settings.h"
+#include "records.h"
 
 /* Everything from one configuration file: immutable once bound. The reader (control/config.h) fills it in;
  * snapshot_bind() resolves it: pools, allowed sets, client records, counters. Arrays are owned by the snapshot;
  * references between them are indexes. */
 
-#define NAME_MAX_BYTES 64
 #define ANY_INDEX UINT32_MAX
 
 struct position {
@@ -56,7 +56,8 @@ struct listener {
     struct tls_settings *tls;      /* NULL: plain */
     struct tls_material *material; /* of the same; the listener's own reference */
     struct position at;
-    struct listener_slot *slots; /* bound; one for each worker */
+    struct listener_record *record; /* bound, with what follows */
+    struct listener_slot *slots;    /* one for each worker */
 };
 
 /* One physical address, however many pools name it. */
@@ -65,8 +66,10 @@ struct upstream {
     struct weir_address address;
     uint32_t max_connections;
     struct position at;
-    uint32_t id;                        /* bound: in the table of upstreams */
-    struct upstream_counters *counters; /* bound */
+    struct upstream_record *record; /* bound, with what follows */
+    struct upstream_counters *counters;
+    struct address_record *row; /* bound */
+    uint32_t id;                /* in the table of upstreams */
 };
 
 struct place {
@@ -95,7 +98,8 @@ struct pool {
     struct tls_material *material; /* of the same; the pool's own reference */
     struct position at;
     struct weir_pool *balancing; /* bound */
-    struct pool_slot *slots;     /* bound */
+    struct pool_record *record;  /* bound, with what follows */
+    struct pool_slot *slots;
     void *health_state;          /* bound by proxy/health.h */
 };
 
@@ -119,8 +123,9 @@ struct client {
     char name[NAME_MAX_BYTES + 1];
     struct weir_limits limits; /* complete: missing fields were filled in from the defaults */
     struct position at;
-    struct weir_client *record;       /* bound */
-    struct client_counters *counters; /* bound */
+    struct client_record *kept; /* bound, with what follows */
+    struct weir_client *record;
+    struct client_counters *counters;
 };
 
 struct rule {
@@ -191,10 +196,12 @@ struct snapshot {
     struct weir_upstreams *table; /* that the upstreams' ids are of */
 };
 
-/* What outlives snapshots: counts of upstreams, records of unknown clients. */
+/* What outlives snapshots: counts of upstreams, records of unknown clients, and what is kept of the named things. */
 struct state {
     struct weir_upstreams *upstreams;
     struct weir_limiter *limiter;
+    struct keep keep;
+    struct client_counters other, nobody; /* as of a snapshot */
 };
 
 #define UNKNOWN_CLIENTS_MAX 65536
@@ -205,11 +212,16 @@ int state_new(uint64_t seed, struct state *ret_state);
 /* Every snapshot has been freed. */
 void state_free(struct state *state);
 
-/* Resolves a snapshot that was read: makes pools, sets (equal ones once), records and counters. Control thread.
- * Returns 0, WEIR_ENOMEM or WEIR_EFULL; on failure the snapshot can only be freed. */
+/* Resolves a snapshot that was read: makes pools, sets (equal ones once), and finds or makes the records of all that it
+ * names. What runs is not touched. Control thread. Returns 0, WEIR_ENOMEM or WEIR_EFULL; on failure the snapshot can
+ * only be freed. */
 int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t workers);
 
-/* Frees a snapshot, bound or not; nobody uses it any more. Accepts NULL. */
+/* The bound snapshot is the one that counts from now on: its upstreams have the limits that it says. Control thread. */
+void snapshot_apply(const struct snapshot *snapshot);
+
+/* Frees a snapshot, bound or not; nobody uses it any more. What it kept is freed by keep_sweep(). Control thread.
+ * Accepts NULL. */
 void snapshot_free(struct snapshot **psnapshot);
 
 #endif

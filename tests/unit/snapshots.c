@@ -40,6 +40,8 @@ uint32_t snapshot_add_pool(struct snapshot *snapshot, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct upstream *upstream = GROW(snapshot->upstreams, snapshot->upstream_count);
         snprintf(upstream->name, sizeof upstream->name, "host%u", snapshot->upstream_count);
+        upstream->address.u.v4.sin_family = AF_INET;
+        upstream->address.u.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK + snapshot->upstream_count);
         snapshot_add_place(snapshot, snapshot->upstream_count - 1, 1, false);
     }
     return snapshot->pool_count - 1;
@@ -48,6 +50,7 @@ uint32_t snapshot_add_pool(struct snapshot *snapshot, uint32_t count)
 uint32_t snapshot_add_listener(struct snapshot *snapshot, uint32_t pool)
 {
     struct listener *listener = GROW(snapshot->listeners, snapshot->listener_count);
+    snprintf(listener->name, sizeof listener->name, "listener%u", snapshot->listener_count);
     listener->pool = pool;
     return snapshot->listener_count - 1;
 }

@@ -308,6 +308,8 @@ static void more_upstreams_than_the_table_holds_are_refused(void **state)
     struct snapshot *snapshots[3] = { snapshot_make(), snapshot_make(), snapshot_make() };
     for (int i = 0; i < 3; i++) {
         snapshot_add_pool(snapshots[i], 60000);
+        for (uint32_t n = 0; n < 60000; n++)
+            snapshots[i]->upstreams[n].address.u.v4.sin_port = (in_port_t)(1 + i);
         assert_int_equal(snapshot_bind(snapshots[i], *state, WORKERS), i < 2 ? 0 : WEIR_EFULL);
     }
     for (int i = 0; i < 3; i++)
