@@ -111,7 +111,7 @@ static void hold(struct choosing *c, uint32_t upstreams)
     c->lease_count = 5 * upstreams + 1;
     c->leases = zeroed(c->lease_count, sizeof *c->leases);
     for (uint32_t i = 0; i < c->lease_count; i++)
-        must(weir_set_acquire(c->sets[i % c->set_count], NULL, &c->leases[i]) == 0, "weir_set_acquire");
+        must(weir_set_acquire(c->sets[i % c->set_count], NULL, 0, &c->leases[i]) == 0, "weir_set_acquire");
 }
 
 static void release_and_acquire(void *context, uint32_t call)
@@ -119,7 +119,7 @@ static void release_and_acquire(void *context, uint32_t call)
     struct choosing *c = context;
     struct weir_lease *lease = &c->leases[call % c->lease_count];
     weir_lease_release(lease);
-    must(weir_set_acquire(c->sets[c->order[call & CALLS_MASK]], NULL, lease) == 0, "weir_set_acquire");
+    must(weir_set_acquire(c->sets[c->order[call & CALLS_MASK]], NULL, 0, lease) == 0, "weir_set_acquire");
 }
 
 static double time_choosing(uint32_t upstreams, uint32_t sets, uint32_t weights)

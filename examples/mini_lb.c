@@ -75,7 +75,7 @@ static void connect_timeout(struct weir_timer *timer)
 
 static void dial(struct conn *conn)
 {
-    if (weir_set_acquire(set, &conn->tried, &conn->lease) != 0) {
+    if (weir_set_acquire(set, &conn->tried, weir_loop_now(loop), &conn->lease) != 0) {
         weir_close(&conn->client, WEIR_CLOSE_RESET);
         return;
     }

@@ -84,7 +84,8 @@ static int arrange(struct weir_pool *pool, struct pool_place **order)
     pool->blocks = calloc(pool->block_count, sizeof *pool->blocks);
     pool->chunks = calloc(pool->chunk_count, sizeof *pool->chunks);
     pool->by_word = calloc(pool->block_count, BLOCK_WORDS * sizeof *pool->by_word);
-    if (pool->blocks == NULL || pool->chunks == NULL || pool->by_word == NULL)
+    pool->warming = calloc(pool->count, sizeof *pool->warming);
+    if (pool->blocks == NULL || pool->chunks == NULL || pool->by_word == NULL || pool->warming == NULL)
         return WEIR_ENOMEM;
     fill(pool);
     return 0;
@@ -132,6 +133,7 @@ void weir_pool_free(struct weir_pool **ppool)
     free(pool->blocks);
     free(pool->chunks);
     free(pool->by_word);
+    free(pool->warming);
     free(pool);
     *ppool = NULL;
 }
@@ -163,6 +165,78 @@ enum weir_place_health weir_pool_health(const struct weir_pool *pool, uint32_t p
     if (atomic_load_explicit(&block->down, memory_order_relaxed) & bit)
         return WEIR_PLACE_DOWN;
     return atomic_load_explicit(&block->ejected, memory_order_relaxed) & bit ? WEIR_PLACE_EJECTED : WEIR_PLACE_UP;
+}
+
+/* Slow start */
+
+static uint64_t load(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+uint32_t pool_bias(const struct weir_pool *pool, uint32_t place, uint64_t now_ns)
+{
+    const struct warming *warming = &pool->warming[place];
+    uint64_t until_ns = load(&warming->until_ns);
+    if (now_ns >= until_ns)
+        return 0;
+    uint64_t scaled = load(&warming->slope) * ((until_ns - now_ns) >> WARMING_UNIT_BITS);
+    uint64_t bias = (scaled + (UINT64_C(1) << (WARMING_FRACTION_BITS - 1))) >> WARMING_FRACTION_BITS;
+    return bias < WORD_COUNT ? (uint32_t)bias : WORD_COUNT;
+}
+
+static void set_warming(struct weir_pool *pool, uint32_t place, bool warms)
+{
+    struct pool_block *block = &pool->blocks[pool->places[place].block];
+    uint64_t bit = UINT64_C(1) << pool_bit(&pool->places[place]);
+    if (warms)
+        atomic_fetch_or_explicit(&block->warming, bit, memory_order_acq_rel);
+    else
+        atomic_fetch_and_explicit(&block->warming, ~bit, memory_order_acq_rel);
+}
+
+/* Who lets it start anew meanwhile sets the time before the bit: one of both sees the other. */
+void pool_end_warming(struct weir_pool *pool, uint32_t place, uint64_t now_ns)
+{
+    set_warming(pool, place, false);
+    if (pool_bias(pool, place, now_ns) > 0)
+        set_warming(pool, place, true);
+}
+
+static bool takes_part(const struct weir_pool *pool, uint32_t place, bool backup)
+{
+    uint32_t word = atomic_load_explicit(&pool->upstreams->words[pool->places[place].upstream], memory_order_relaxed);
+    return pool->places[place].backup == backup && (word & WORD_CLOSED) == 0 &&
+           weir_pool_health(pool, place) == WEIR_PLACE_UP;
+}
+
+/* What a place would have if it had as many connections for its weight as the others of its kind. */
+static uint64_t fair_share(const struct weir_pool *pool, uint32_t place, uint64_t now_ns)
+{
+    const struct pool_place *of = &pool->places[place];
+    uint64_t connections = 0, weights = 0;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        if (i == place || !takes_part(pool, i, of->backup))
+            continue;
+        connections += weir_upstreams_active(pool->upstreams, pool->places[i].upstream) + pool_bias(pool, i, now_ns);
+        weights += pool->places[i].weight;
+    }
+    return weights == 0 ? 0 : (connections * of->weight + weights / 2) / weights;
+}
+
+void weir_pool_slow_start(struct weir_pool *pool, uint32_t place, uint64_t duration_ns, uint64_t now_ns)
+{
+    assert(place < pool->count);
+    struct warming *warming = &pool->warming[place];
+    uint64_t fair = fair_share(pool, place, now_ns);
+    uint64_t has = weir_upstreams_active(pool->upstreams, pool->places[place].upstream);
+    uint64_t bias = fair > has && duration_ns > 0 ? fair - has : 0;
+    bias = bias < WORD_COUNT ? bias : WORD_COUNT;
+    atomic_store_explicit(&warming->slope, (bias << WARMING_FRACTION_BITS) / ((duration_ns >> WARMING_UNIT_BITS) + 1),
+                          memory_order_relaxed);
+    atomic_store_explicit(&warming->until_ns, bias > 0 ? now_ns + duration_ns : 0, memory_order_relaxed);
+    if (bias > 0)
+        set_warming(pool, place, true);
 }
 
 uint32_t weir_pool_upstream(const struct weir_pool *pool, uint32_t place)

@@ -10,7 +10,17 @@ struct pool_block {
     /* Health by bit; down goes before ejected. */
     _Atomic uint64_t down;
     _Atomic uint64_t ejected;
+    /* Places that start slowly, by bit. */
+    _Atomic uint64_t warming;
 };
+
+/* A place that starts slowly counts for more connections than it has; how many more falls to 0 with time. */
+struct warming {
+    _Atomic uint64_t until_ns;
+    _Atomic uint64_t slope; /* connections, in 2^-32, for each WARMING_UNIT that is left */
+};
+#define WARMING_UNIT_BITS 20 /* of nanoseconds: about a millisecond */
+#define WARMING_FRACTION_BITS 32
 
 /* Places of one block with the same weight: they are compared by their words alone. */
 struct chunk {
@@ -35,8 +45,9 @@ struct weir_pool {
     uint32_t count;
     struct pool_block *blocks; /* ascending */
     uint32_t block_count;
-    uint16_t *by_word;    /* places, by block and bit */
-    struct chunk *chunks; /* of the whole pool: first the ordinary ones, then the backups, by weight and block */
+    uint16_t *by_word;       /* places, by block and bit */
+    struct warming *warming; /* by place */
+    struct chunk *chunks;    /* of the whole pool: first the ordinary ones, then the backups, by weight and block */
     uint32_t chunk_count;
     uint32_t ordinary_chunks;
     _Atomic uint32_t sets_made;
@@ -46,5 +57,11 @@ static inline uint32_t pool_bit(const struct pool_place *place)
 {
     return place->upstream % BLOCK_WORDS;
 }
+
+/* By how many connections a place of the block's `warming` counts for more than it has. */
+uint32_t pool_bias(const struct weir_pool *pool, uint32_t place, uint64_t now_ns);
+
+/* Its bias has come to 0: it is an ordinary place again. */
+void pool_end_warming(struct weir_pool *pool, uint32_t place, uint64_t now_ns);
 
 #endif

@@ -181,7 +181,8 @@ void weir_tried_add(struct weir_tried *tried, uint32_t upstream)
 
 /* The best members so far: those that come into question in one chunk, of which the first with this word is meant. */
 struct choice {
-    uint32_t word; /* WORD_UNAVAILABLE: none yet */
+    uint32_t word; /* as it counts; WORD_UNAVAILABLE: none yet */
+    uint32_t bias; /* the part of it that no connection stands for */
     uint32_t weight;
     uint32_t chunk;
     uint64_t among;
@@ -227,14 +228,40 @@ static uint32_t limit_for(const struct choice *best, uint32_t weight)
 }
 
 struct search {
-    const struct weir_pool *pool;
+    struct weir_pool *pool;
     const struct tier *tier;
     const struct weir_tried *tried;
+    uint64_t now_ns;
     bool ejected;
     struct choice best;
     uint32_t weight; /* for which `limit` holds */
     uint32_t limit;
 };
+
+static void found(struct search *search, struct choice choice)
+{
+    search->best = choice;
+    search->limit = choice.word;
+}
+
+/* Members that start slowly are looked at one by one. */
+static void look_at_warming(struct search *search, uint32_t index, uint64_t bits)
+{
+    const struct chunk *chunk = &search->tier->chunks[index];
+    struct pool_block *block = &search->pool->blocks[chunk->block];
+    for (; bits != 0; bits &= bits - 1) {
+        uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+        uint32_t place = search->pool->by_word[chunk->block * BLOCK_WORDS + bit];
+        uint32_t bias = pool_bias(search->pool, place, search->now_ns);
+        uint32_t word = atomic_load_explicit(&search->pool->upstreams->words[block->first + bit], memory_order_relaxed);
+        if (bias == 0)
+            pool_end_warming(search->pool, place, search->now_ns);
+        if (word < WORD_UNAVAILABLE && bias > WORD_UNAVAILABLE - 1 - word)
+            bias = WORD_UNAVAILABLE - 1 - word;
+        if (word < WORD_UNAVAILABLE && word + bias < search->limit)
+            found(search, (struct choice){ word + bias, bias, chunk->weight, index, UINT64_C(1) << bit });
+    }
+}
 
 /* Returns true when nothing can be better than what was found. */
 static bool look(struct search *search, uint32_t index, uint64_t mask)
@@ -249,12 +276,14 @@ static bool look(struct search *search, uint32_t index, uint64_t mask)
     }
     if (chunk->dense)
         bits &= words_below(words, search->limit);
+    uint64_t warming = bits & atomic_load_explicit(&block->warming, memory_order_acquire);
+    bits &= ~warming;
     uint32_t word = least_of(words, bits);
-    if (word >= search->limit)
-        return false;
-    search->best = (struct choice){ word, chunk->weight, index, bits };
-    search->limit = word;
-    return word == 0 && chunk->weight == search->tier->weight_max;
+    if (word < search->limit)
+        found(search, (struct choice){ word, 0, chunk->weight, index, bits });
+    if (warming != 0)
+        look_at_warming(search, index, warming);
+    return search->best.word == 0 && search->best.weight == search->tier->weight_max;
 }
 
 /* Looks at all members of a tier, beginning at the cursor: the first of equals wins. */
@@ -284,13 +313,14 @@ static bool take(struct weir_set *set, struct tier *tier, const struct choice *b
     const struct chunk *chunk = &tier->chunks[best->chunk];
     uint32_t first = set->pool->blocks[chunk->block].first;
     const _Atomic uint32_t *words = &upstreams->words[first];
+    uint32_t word = best->word - best->bias;
     uint64_t bits = best->among;
-    while (bits != 0 && atomic_load_explicit(&words[__builtin_ctzll(bits)], memory_order_relaxed) != best->word)
+    while (bits != 0 && atomic_load_explicit(&words[__builtin_ctzll(bits)], memory_order_relaxed) != word)
         bits &= bits - 1;
     if (bits == 0)
         return false;
     uint32_t bit = (uint32_t)__builtin_ctzll(bits), id = first + bit;
-    if (!upstreams_take(upstreams, id, best->word))
+    if (!upstreams_take(upstreams, id, word))
         return false;
     atomic_store_explicit(&tier->cursor, best->chunk * BLOCK_WORDS + bit + 1, memory_order_relaxed);
     *ret_lease = (struct weir_lease){ upstreams, id, set->pool->by_word[chunk->block * BLOCK_WORDS + bit] };
@@ -298,11 +328,17 @@ static bool take(struct weir_set *set, struct tier *tier, const struct choice *b
 }
 
 /* Places that are up go first, backups included; then those that were ejected. Returns the tier, or NULL. */
-static struct tier *choose(struct weir_set *set, const struct weir_tried *tried, struct choice *ret_best)
+static struct tier *choose(struct weir_set *set, const struct weir_tried *tried, uint64_t now_ns,
+                           struct choice *ret_best)
 {
     for (int i = 0; i < 4; i++) {
         struct search search = {
-            set->pool, &set->tiers[i % 2], tried, i >= 2, { .word = WORD_UNAVAILABLE, .weight = 1 },
+            .pool = set->pool,
+            .tier = &set->tiers[i % 2],
+            .tried = tried,
+            .now_ns = now_ns,
+            .ejected = i >= 2,
+            .best = { .word = WORD_UNAVAILABLE, .weight = 1 },
         };
         look_round(&search);
         if (search.best.word != WORD_UNAVAILABLE) {
@@ -313,12 +349,13 @@ static struct tier *choose(struct weir_set *set, const struct weir_tried *tried,
     return NULL;
 }
 
-int weir_set_acquire(struct weir_set *set, const struct weir_tried *tried, struct weir_lease *ret_lease)
+int weir_set_acquire(struct weir_set *set, const struct weir_tried *tried, uint64_t now_ns,
+                     struct weir_lease *ret_lease)
 {
     static const struct weir_tried none;
     struct choice best;
     struct tier *tier;
-    while ((tier = choose(set, tried == NULL ? &none : tried, &best)) != NULL) {
+    while ((tier = choose(set, tried == NULL ? &none : tried, now_ns, &best)) != NULL) {
         if (take(set, tier, &best, ret_lease))
             return 0;
     }

@@ -83,6 +83,10 @@ WEIR_API void weir_pool_free(struct weir_pool **ppool);
 /* Any thread. */
 WEIR_API void weir_pool_set_health(struct weir_pool *pool, uint32_t place, enum weir_place_health health);
 WEIR_API enum weir_place_health weir_pool_health(const struct weir_pool *pool, uint32_t place);
+/* Lets a place that comes back start slowly: it counts as if it had as many connections for its weight as the others
+ * that are up have now, and this falls to what it really has while `duration_ns` passes. Call it before the place is
+ * chosen again. Takes time in proportion to the pool. One thread at a time for one place. */
+WEIR_API void weir_pool_slow_start(struct weir_pool *pool, uint32_t place, uint64_t duration_ns, uint64_t now_ns);
 WEIR_API uint32_t weir_pool_upstream(const struct weir_pool *pool, uint32_t place);
 WEIR_API uint32_t weir_pool_count(const struct weir_pool *pool);
 
@@ -114,9 +118,9 @@ struct weir_lease {
 
 /* Picks, among the places of the set that are available and not tried, the one with the fewest connections for its
  * weight, and counts the connection, in one atomic step; ties go round. Any thread; takes no lock. `tried` may be NULL.
- * The holder must weir_lease_release() it exactly once. Returns 0 or WEIR_ENOUPSTREAM; *ret_lease is untouched on
- * failure. */
-WEIR_API WEIR_MUST_CHECK int weir_set_acquire(struct weir_set *set, const struct weir_tried *tried,
+ * `now_ns`: for places that start slowly. The holder must weir_lease_release() it exactly once. Returns 0 or
+ * WEIR_ENOUPSTREAM; *ret_lease is untouched on failure. */
+WEIR_API WEIR_MUST_CHECK int weir_set_acquire(struct weir_set *set, const struct weir_tried *tried, uint64_t now_ns,
                                               struct weir_lease *ret_lease);
 
 /* Gives a lease back and clears it; a lease that holds nothing is left alone. Any thread. */

@@ -66,7 +66,7 @@ static const struct field pool_fields[] = {
     { "connect_timeout", read_duration, offsetof(struct pool_draft, pool.connect_timeout_ns), NS_PER_MS, NS_PER_HOUR },
     { "retries", read_u32, offsetof(struct pool_draft, pool.retries), 0, WEIR_TRIED_MAX - 1 },
     { "health", read_section, offsetof(struct pool_draft, pool.health), .section = &health_section },
-    { "slow_start", .only = "0s" },
+    { "slow_start", read_duration, offsetof(struct pool_draft, pool.slow_start_ns), 0, NS_PER_DAY },
     { "tls", read_pool_tls, offsetof(struct pool_draft, pool) },
 };
 static const struct section pool_section = SECTION("this pool", pool_fields);

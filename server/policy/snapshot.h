@@ -93,6 +93,7 @@ struct pool {
     uint32_t place_count;
     uint64_t connect_timeout_ns;
     uint32_t retries;
+    uint64_t slow_start_ns; /* 0: none */
     struct health_settings health;
     struct tls_settings *tls;      /* NULL: plain to the upstreams */
     struct tls_material *material; /* of the same; the pool's own reference */

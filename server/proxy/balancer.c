@@ -291,7 +291,7 @@ int balancer_set_upstream_state(struct balancer *balancer, const char *name, enu
     const struct upstream *upstream = find_upstream(balancer->shared.snapshot, name);
     if (upstream == NULL)
         return WEIR_EINVAL;
-    health_set_state(balancer->shared.snapshot, upstream, state);
+    health_set_state(balancer->shared.snapshot, upstream, state, monotonic_ns());
     for (uint32_t n = 0; state == WEIR_UPSTREAM_DISABLED && n < balancer->shared.workers; n++)
         sweep_post(&balancer->threads[n].worker.sweep);
     return 0;

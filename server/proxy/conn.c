@@ -237,7 +237,7 @@ static enum stage limit(struct conn *conn)
 static enum stage select_upstream(struct conn *conn)
 {
     bool out_of_tries = conn->tried.count > pool_of(conn)->retries;
-    if (!out_of_tries && weir_set_acquire(conn->set, &conn->tried, &conn->lease) == 0)
+    if (!out_of_tries && weir_set_acquire(conn->set, &conn->tried, now_of(conn), &conn->lease) == 0)
         return STAGE_CONNECT;
     return close_for(conn, conn->tried.count == 0 ? CLOSE_NO_UPSTREAM : conn->failure);
 }

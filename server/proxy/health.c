@@ -86,17 +86,30 @@ static void log_change(const struct place_health *health, enum weir_health_chang
 }
 
 /* With the mutex held: what choosing sees follows the machine in the same order. */
-static void publish(struct place_health *health, enum weir_health_change change, const char *cause)
+static void publish(struct place_health *health, enum weir_health_change change, uint64_t now_ns, const char *cause)
 {
     if (change == WEIR_HEALTH_SAME)
         return;
+    if (change == WEIR_HEALTH_CAME_UP || change == WEIR_HEALTH_RETURNED)
+        weir_pool_slow_start(health->pool->balancing, health->place, health->pool->slow_start_ns, now_ns);
     weir_pool_set_health(health->pool->balancing, health->place, weir_health_place(&health->machine));
     log_change(health, change, cause);
     if (change == WEIR_HEALTH_EJECTED && health->ejected != NULL)
         health->ejected(health, health->ejected_context);
 }
 
-void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state)
+static void start_slowly(const struct snapshot *snapshot, const struct upstream *upstream, uint64_t now_ns)
+{
+    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
+        const struct pool *pool = &snapshot->pools[n];
+        for (uint32_t place = 0; place < pool->place_count; place++)
+            if (&snapshot->upstreams[pool->places[place].upstream] == upstream)
+                weir_pool_slow_start(pool->balancing, place, pool->slow_start_ns, now_ns);
+    }
+}
+
+void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state,
+                      uint64_t now_ns)
 {
     static const char *const messages[] = {
         [WEIR_UPSTREAM_ENABLED] = "upstream enabled",
@@ -105,6 +118,8 @@ void health_set_state(const struct snapshot *snapshot, const struct upstream *up
     };
     if (weir_upstreams_state(snapshot->table, upstream->id) == state)
         return;
+    if (state == WEIR_UPSTREAM_ENABLED)
+        start_slowly(snapshot, upstream, now_ns);
     weir_upstreams_set_state(snapshot->table, upstream->id, state);
     log_info(messages[state], LOG_STR("upstream", upstream->name), LOG_STR("cause", "set by hand"));
 }
@@ -124,21 +139,21 @@ void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t
         return;
     pthread_mutex_lock(&health->mutex);
     atomic_store_explicit(&health->troubled_ns, good ? 0 : now_ns, memory_order_relaxed);
-    publish(health, weir_health_traffic(&health->machine, good, now_ns, jitter_of(health, now_ns)), cause);
+    publish(health, weir_health_traffic(&health->machine, good, now_ns, jitter_of(health, now_ns)), now_ns, cause);
     pthread_mutex_unlock(&health->mutex);
 }
 
 void health_check(struct place_health *health, bool good, uint64_t now_ns, const char *cause)
 {
     pthread_mutex_lock(&health->mutex);
-    publish(health, weir_health_check(&health->machine, good, now_ns), cause);
+    publish(health, weir_health_check(&health->machine, good, now_ns), now_ns, cause);
     pthread_mutex_unlock(&health->mutex);
 }
 
 void health_tick(struct place_health *health, uint64_t now_ns)
 {
     pthread_mutex_lock(&health->mutex);
-    publish(health, weir_health_tick(&health->machine, now_ns), "");
+    publish(health, weir_health_tick(&health->machine, now_ns), now_ns, "");
     pthread_mutex_unlock(&health->mutex);
 }
 

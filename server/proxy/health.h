@@ -32,7 +32,8 @@ void health_free(struct snapshot *snapshot);
 struct place_health *health_of(const struct pool *pool, uint32_t place);
 
 /* What a person decides: the state of an upstream of the snapshot, and one log line if it changes. Control thread. */
-void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state);
+void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state,
+                      uint64_t now_ns);
 
 /* How a real connection went. `since_ns`: when it was opened: a success older than the last failure proves nothing.
  * `cause`: static, for the log. Any thread. */

@@ -53,6 +53,7 @@ static const char everything[] =
     "      - { name: web2, address: 10.0.0.2:7000, backup: true }\n"
     "    connect_timeout: 1s\n"
     "    retries: 0\n"
+    "    slow_start: 30s\n"
     "    health: { interval: 100ms, timeout: 50ms, fall: 1, rise: 5, check: none, passive: false }\n"
     "  - name: db\n"
     "    upstreams:\n"
@@ -104,6 +105,7 @@ static void what_is_left_out_has_the_documented_default(void **state)
     assert_int_equal(listener->half_close_timeout_ns, 60 * NS_PER_S);
     assert_int_equal(pool->connect_timeout_ns, 5 * NS_PER_S);
     assert_int_equal(pool->retries, 3);
+    assert_int_equal(pool->slow_start_ns, 0);
     assert_int_equal(pool->health.interval_ns, 2 * NS_PER_S);
     assert_int_equal(pool->health.timeout_ns, 2 * NS_PER_S);
     assert_int_equal(pool->health.fall, 3);
@@ -169,6 +171,7 @@ static void listeners_and_pools_are_read(void **state)
     assert_true(web->places[1].backup);
     assert_int_equal(web->connect_timeout_ns, NS_PER_S);
     assert_int_equal(web->retries, 0);
+    assert_int_equal(web->slow_start_ns, 30 * NS_PER_S);
     assert_int_equal(web->health.interval_ns, 100 * NS_PER_MS);
     assert_int_equal(web->health.timeout_ns, 50 * NS_PER_MS);
     assert_int_equal(web->health.fall, 1);
@@ -348,7 +351,7 @@ static void what_changes_nothing_is_accepted_where_it_is_not_yet_supported(void 
         good("sandbox: off\n"
              "max_handshakes_per_source: 0\n"
              "listeners: [{ name: edge, address: 0.0.0.0:80, pool: web, end_expired: false }]\n"
-             "pools: [{ name: web, slow_start: 0s, upstreams: [{ name: web1, address: 10.0.0.1:7000 }] }]\n");
+             "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:7000 }] }]\n");
     (void)state;
 
     snapshot_free(&snapshot);

@@ -144,7 +144,7 @@ static void upstreams_show_connections_failures_health_and_state(void **state)
     const struct snapshot *snapshot = fixture->balancer->snapshot;
     struct weir_upstreams *table = fixture->balancer->state.upstreams;
     struct weir_lease lease = { 0 };
-    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[0], NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[0], NULL, 0, &lease), 0);
     const char *taken = lease.place == 0 ? "weir_upstream_connections_active{upstream=\"web1\"} 1"
                                          : "weir_upstream_connections_active{upstream=\"web2\"} 1";
     counter_add(&snapshot->upstreams[1].counters->connections, 5);

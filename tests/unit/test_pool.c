@@ -73,7 +73,7 @@ static uint32_t active(const struct fixture *f, uint32_t place)
 static struct weir_lease acquired(struct weir_set *set)
 {
     struct weir_lease lease;
-    assert_int_equal(weir_set_acquire(set, NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(set, NULL, 0, &lease), 0);
     return lease;
 }
 
@@ -89,7 +89,7 @@ static uint32_t chosen(struct weir_set *set)
 static void assert_none(struct weir_set *set, const struct weir_tried *tried)
 {
     struct weir_lease lease = { .upstream = 7, .place = 8 };
-    assert_int_equal(weir_set_acquire(set, tried, &lease), WEIR_ENOUPSTREAM);
+    assert_int_equal(weir_set_acquire(set, tried, 0, &lease), WEIR_ENOUPSTREAM);
     assert_null(lease.upstreams);
     assert_int_equal(lease.upstream, 7);
     assert_int_equal(lease.place, 8);
@@ -433,7 +433,7 @@ static void what_was_tried_is_not_chosen_again(void **state)
     bool seen[WEIR_TRIED_MAX] = { false };
     for (uint32_t i = 0; i < WEIR_TRIED_MAX; i++) {
         struct weir_lease lease;
-        assert_int_equal(weir_set_acquire(f->set, &tried, &lease), 0);
+        assert_int_equal(weir_set_acquire(f->set, &tried, 0, &lease), 0);
         assert_false(seen[lease.place]);
         assert_true(i < WEIR_TRIED_MAX - 1 || lease.place == 3);
         seen[lease.place] = true;
@@ -614,7 +614,7 @@ static void model_acquire(struct model *model)
     struct weir_lease *lease = &model->leases[model->lease_count];
     for (uint32_t i = below(model, 4) == 0 ? below(model, WEIR_TRIED_MAX + 1) : 0; i > 0; i--)
         weir_tried_add(&tried, below(model, MODEL_UPSTREAMS));
-    int err = weir_set_acquire(set->set, below(model, 2) == 0 || tried.count != 0 ? &tried : NULL, lease);
+    int err = weir_set_acquire(set->set, below(model, 2) == 0 || tried.count != 0 ? &tried : NULL, 0, lease);
     int chosen_rank = err == 0 ? rank(model, set, lease->place, &tried) : 0;
     assert_true(err == 0 ? chosen_rank > 0 : err == WEIR_ENOUPSTREAM);
     for (uint32_t i = 0; i < set->pool->count; i++) {

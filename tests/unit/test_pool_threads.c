@@ -85,7 +85,7 @@ static void *arrive(void *context)
     struct weir_lease lease;
     wait_for_all(shared, 2);
     for (int i = 0; i < ARRIVALS / 2; i++) {
-        if (weir_set_acquire(shared->set, NULL, &lease) == 0)
+        if (weir_set_acquire(shared->set, NULL, 0, &lease) == 0)
             atomic_fetch_add(&shared->admitted, 1);
     }
     atomic_fetch_add(&shared->finished, 1);
@@ -132,7 +132,7 @@ static void *fill(void *context)
     struct shared *shared = context;
     struct weir_lease lease;
     wait_for_all(shared, THREADS);
-    while (weir_set_acquire(shared->set, NULL, &lease) == 0)
+    while (weir_set_acquire(shared->set, NULL, 0, &lease) == 0)
         atomic_fetch_add(&shared->admitted, 1);
     return NULL;
 }
@@ -162,7 +162,7 @@ static void *churn(void *context)
         if (lease->upstreams != NULL)
             weir_tried_add(&tried, lease->upstream);
         weir_lease_release(lease);
-        if (weir_set_acquire(shared->set, &tried, lease) == 0 && tried.count > 0 &&
+        if (weir_set_acquire(shared->set, &tried, 0, lease) == 0 && tried.count > 0 &&
             tried.upstream[0] == lease->upstream)
             abort();
     }

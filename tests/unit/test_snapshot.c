@@ -91,11 +91,11 @@ static void an_upstream_of_two_pools_is_counted_once(void **state)
     snapshot_add_place(snapshot, 0, 1, false);
     snapshot->upstreams[0].max_connections = 1;
     assert_int_equal(snapshot_bind(snapshot, shared, WORKERS), 0);
-    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[0], NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[0], NULL, 0, &lease), 0);
     assert_int_equal(weir_upstreams_active(shared->upstreams, snapshot->upstreams[0].id), 1);
-    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[1], NULL, &lease), WEIR_ENOUPSTREAM);
+    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[1], NULL, 0, &lease), WEIR_ENOUPSTREAM);
     weir_lease_release(&lease);
-    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[1], NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(snapshot->unknown_reach.sets[1], NULL, 0, &lease), 0);
     weir_lease_release(&lease);
     snapshot_free(&snapshot);
 }

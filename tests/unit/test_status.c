@@ -108,7 +108,7 @@ static void it_is_unready_when_upstreams_are_full(void **state)
 {
     struct balancer *balancer = *state;
     struct weir_lease lease = { 0 };
-    assert_int_equal(weir_set_acquire(balancer->snapshot->unknown_reach.sets[1], NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(balancer->snapshot->unknown_reach.sets[1], NULL, 0, &lease), 0);
     assert_unready(balancer, "listener side: pool lone has no available upstream");
     weir_lease_release(&lease);
     assert_unready(balancer, "ready");
