@@ -14,6 +14,7 @@ import pytest
 
 CLONE_NEWNET = 0x40000000
 DEAD_NETWORK = "10.99.0"
+DEAD_MAC = "02:00:00:00:de:ad"
 UNREACHABLE = "10.98.0.1"
 UNUSED_PORTS = 65100  # beyond those that are given out
 
@@ -59,7 +60,7 @@ def dead_host(number):
         ip("link", "set", "dead1", "up")
         ip("address", "add", f"{DEAD_NETWORK}.1/24", "dev", "dead0")
         ip("link", "set", "dead0", "up")
-    ip("neighbour", "replace", address, "lladdr", "02:00:00:00:de:ad", "nud", "permanent", "dev", "dead0")
+    ip("neighbour", "replace", address, "lladdr", DEAD_MAC, "nud", "permanent", "dev", "dead0")
     return address
 
 

@@ -187,7 +187,7 @@ class Upstream:
     close(), except broken connections, which belong to the trade.
     """
 
-    def __init__(self, serve=None, *, host=LOOPBACK, port=0, name=None, backlog=4096):
+    def __init__(self, serve=None, *, host=LOOPBACK, port=0, name=None, backlog=4096, listener=None):
         self.serve = serve or echo
         self.over = threading.Event()  # scripts that wait for ever wait for this
         self.results = queue.Queue()
@@ -196,7 +196,7 @@ class Upstream:
         self.errors = []
         self._changed = threading.Condition()
         self.host = host
-        self.listener = socket.create_server((host, port), backlog=backlog)
+        self.listener = listener or socket.create_server((host, port), backlog=backlog)
         self.port = self.listener.getsockname()[1]
         self.name = name
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -261,7 +261,8 @@ class Upstream:
         self.serve = echo
         self.over.set()
 
-    def close(self):
+    def close(self, broken=False):
+        """Ends all connections; `broken`: by resets."""
         self.over.set()
         try:
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
@@ -272,7 +273,9 @@ class Upstream:
         with self._changed:
             for sock in self.connections:
                 try:
-                    sock.shutdown(socket.SHUT_RDWR)
+                    if broken:
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    sock.shutdown(socket.SHUT_RD if broken else socket.SHUT_RDWR)
                 except OSError:
                     pass
         assert not self.errors, self.errors

@@ -101,6 +101,23 @@ def test_no_descriptor_for_the_upstreams_socket(balancer):
         ping(live)
 
 
+def test_no_descriptor_for_a_check(checked):
+    """E2: that we cannot look says nothing about the upstream."""
+    health = {"check": "connect", "interval": "20ms", "fall": 1, "passive": True}
+    with Upstream(echo) as web, checked(web, workers=1, pool={"health": health}) as weir:
+        live = weir.connect()
+        ping(live)
+        set_descriptor_limit(weir, 3)
+        eventually(lambda: web.active == 1)
+        seen = web.accepted
+        time.sleep(0.1)  # for several checks
+        assert web.accepted == seen
+        ping(live)
+        set_descriptor_limit(weir, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        web.wait_accepted(seen + 2)
+        assert not weir.entries("upstream down")
+
+
 def small_life(weir, timeout=settings.DEADLINE):
     """A client that may be refused or cut, but neither gets wrong bytes nor waits for ever. True: served in full."""
     try:

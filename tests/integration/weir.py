@@ -129,10 +129,14 @@ class Weir:
             self.ports[listener["name"]] = int(entry["address"].rsplit(":", 1)[1])
         if self.admin:
             eventually(self._answers, what=self.state)
-            self.none_left(self.check_sockets)  # the question itself
-            self.none_left(self.check_closing)
-        self.baseline = self.descriptors()
+        self.baseline = eventually(self._descriptors_at_rest, what=self.state)
         return self
+
+    def _descriptors_at_rest(self):
+        """Its descriptors, if none of them is a connection: the question above, or a check of an upstream."""
+        found = self.descriptors()
+        busy = self.check_sockets() or self.check_closing() or self.descriptors() != found
+        return None if busy else found
 
     def _limit(self):
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
