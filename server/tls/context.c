@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <openssl/err.h>
 
@@ -109,6 +110,7 @@ int tls_context_new(struct tls_material *material, enum tls_role role, struct we
     struct tls_context *context = calloc(1, sizeof *context);
     if (context == NULL)
         return WEIR_ENOMEM;
+    atomic_init(&context->references, 1);
     context->material = tls_material_ref(material);
     context->loop = loop;
     int err = open_context(context);
@@ -119,17 +121,53 @@ int tls_context_new(struct tls_material *material, enum tls_role role, struct we
     return err;
 }
 
+struct tls_context *tls_context_ref(struct tls_context *context)
+{
+    atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
+    return context;
+}
+
 void tls_context_free(struct tls_context **pcontext)
 {
     struct tls_context *context = *pcontext;
-    if (context == NULL)
+    *pcontext = NULL;
+    if (context == NULL || atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) > 1)
         return;
     SSL_CTX_free(context->ssl);
     BIO_meth_free(context->bio_method);
     chain_cache_free(&context->cache);
     tls_material_unref(&context->material);
     free(context);
-    *pcontext = NULL;
+}
+
+int tls_contexts_get(struct tls_contexts *contexts, struct tls_material *material, struct weir_loop *loop,
+                     struct tls_context **ret_context)
+{
+    struct tls_context *context = contexts->first;
+    while (context != NULL && context->material != material)
+        context = context->next;
+    if (context == NULL) {
+        int err = tls_context_new(material, material->role, loop, &context);
+        if (err != 0)
+            return err;
+        context->next = contexts->first;
+        contexts->first = context;
+    }
+    *ret_context = tls_context_ref(context);
+    return 0;
+}
+
+void tls_contexts_sweep(struct tls_contexts *contexts)
+{
+    for (struct tls_context **at = &contexts->first; *at != NULL;) {
+        struct tls_context *context = *at;
+        if (atomic_load_explicit(&context->references, memory_order_acquire) > 1) {
+            at = &context->next;
+            continue;
+        }
+        *at = context->next;
+        tls_context_free(&context);
+    }
 }
 
 struct tls_context_counts tls_context_counts(const struct tls_context *context)

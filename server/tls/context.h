@@ -15,8 +15,21 @@ struct tls_context;
 /* `loop` gives the wall clock. Returns 0 or WEIR_ENOMEM. */
 int tls_context_new(struct tls_material *material, enum tls_role role, struct weir_loop *loop,
                     struct tls_context **ret_context);
-/* Its sessions have been freed. Accepts NULL. */
+/* Another reference; each session holds one too. */
+struct tls_context *tls_context_ref(struct tls_context *context);
+/* Drops a reference and clears the pointer; the last one frees. Accepts NULL. */
 void tls_context_free(struct tls_context **pcontext);
+
+/* The contexts of one worker: the same material has the same one as long as somebody holds it, so that what it remembers
+ * outlives a reload that changes other things. Zero at birth; control thread. */
+struct tls_contexts {
+    struct tls_context *first;
+};
+/* Finds or makes the context; the caller gets a reference. Returns 0 or WEIR_ENOMEM. */
+int tls_contexts_get(struct tls_contexts *contexts, struct tls_material *material, struct weir_loop *loop,
+                     struct tls_context **ret_context);
+/* Frees those that nobody else holds. */
+void tls_contexts_sweep(struct tls_contexts *contexts);
 
 /* For measurements and tests. */
 struct tls_context_counts {

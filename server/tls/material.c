@@ -123,10 +123,21 @@ static int copy_verify(struct tls_material *material, const struct tls_settings 
     return 0;
 }
 
-static void note_crl_end(struct tls_material *material)
+/* The first look into a CRL sorts it, which takes long: better here than in a handshake. */
+static void sort_crl(X509_CRL *crl)
+{
+    ASN1_INTEGER *none = ASN1_INTEGER_new();
+    X509_REVOKED *revoked = NULL;
+    if (none != NULL)
+        X509_CRL_get0_by_serial(crl, &revoked, none);
+    ASN1_INTEGER_free(none);
+}
+
+static void note_crls(struct tls_material *material)
 {
     material->crl_until_s = INT64_MAX;
     for (int i = 0; i < sk_X509_CRL_num(material->crls); i++) {
+        sort_crl(sk_X509_CRL_value(material->crls, i));
         const ASN1_TIME *next = X509_CRL_get0_nextUpdate(sk_X509_CRL_value(material->crls, i));
         int64_t end = next == NULL ? INT64_MAX : asn1_time_seconds(next);
         material->crl_until_s = end < material->crl_until_s ? end : material->crl_until_s;
@@ -143,7 +154,7 @@ static int load(struct tls_material *material, const struct tls_settings *settin
     err = worse(err, load_files(material, settings, complaints));
     if (err != 0)
         return err;
-    note_crl_end(material);
+    note_crls(material);
     return material_check(material, settings, complaints);
 }
 

@@ -2,6 +2,7 @@
 #ifndef TLS_MATERIAL_H
 #define TLS_MATERIAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../base/tls_settings.h"
@@ -31,6 +32,9 @@ struct tls_complaint {
  * WEIR_EINVAL (with at least one error) or WEIR_ENOMEM. */
 int tls_material_load(const struct tls_settings *settings, enum tls_role role, struct tls_complaint *complaints,
                       uint32_t *count, uint32_t *ret_errors, struct tls_material **ret_material);
+
+/* Whether both say the same: certificates, key, CRLs and settings, not where they come from. */
+bool tls_material_equal(const struct tls_material *a, const struct tls_material *b);
 
 struct tls_material *tls_material_ref(struct tls_material *material);
 void tls_material_unref(struct tls_material **pmaterial);

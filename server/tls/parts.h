@@ -33,6 +33,8 @@ struct tls_material {
 };
 
 struct tls_context {
+    _Atomic uint32_t references;
+    struct tls_context *next; /* in the list of a worker */
     SSL_CTX *ssl;
     BIO_METHOD *bio_method;
     struct tls_material *material;

@@ -49,7 +49,7 @@ int tls_session_new(struct tls_context *context, const struct weir_address *addr
     if (session == NULL)
         return WEIR_ENOMEM;
     session->filter.ops = &filter_ops;
-    session->context = context;
+    session->context = tls_context_ref(context);
     if (address != NULL)
         session->address = *address;
     int err = open_session(session);
@@ -67,6 +67,7 @@ void tls_session_free(struct tls_session **psession)
     if (session == NULL)
         return;
     SSL_free(session->ssl);
+    tls_context_free(&session->context);
     certificate_names_free(&session->names);
     if (session->failure != &no_memory)
         free((void *)session->failure);
