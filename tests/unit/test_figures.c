@@ -143,7 +143,7 @@ static void a_mark_has_the_most_and_the_worst_of_its_looks(void **state)
     struct fixture *fixture = *state;
     struct weir_pool *pool = fixture->balancer->snapshot->pools[0].balancing;
     struct weir_lease lease = { 0 };
-    assert_int_equal(weir_set_acquire(fixture->balancer->snapshot->unknown_reach.sets[0], NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(fixture->balancer->snapshot->unknown_reach.sets[0], NULL, 0, &lease), 0);
     weir_pool_set_health(pool, 0, WEIR_PLACE_EJECTED);
     look(fixture, SECOND);
     weir_lease_release(&lease);
@@ -189,7 +189,7 @@ static void what_stays_in_a_reload_keeps_its_past(void **state)
     struct client *alice = &fixture->balancer->snapshot->clients[0];
     struct weir_client *slot = NULL;
     struct weir_lease lease = { 0 };
-    assert_int_equal(weir_set_acquire(fixture->balancer->snapshot->unknown_reach.sets[0], NULL, &lease), 0);
+    assert_int_equal(weir_set_acquire(fixture->balancer->snapshot->unknown_reach.sets[0], NULL, 0, &lease), 0);
     assert_int_equal(weir_client_enter(alice->record, &alice->limits, SECOND, &slot), 0);
     look(fixture, SECOND);
     weir_client_leave(&slot);
