@@ -11,6 +11,11 @@ void relay_count(struct weir_relay *relay, enum weir_relay_side from, uint32_t s
 {
     uint64_t *totals = relay->options->totals;
     relay->direction[from].bytes += size;
+    if (relay->answered != NULL && from == WEIR_RELAY_UPSTREAM && size > 0) {
+        void (*answered)(struct weir_relay * relay) = relay->answered;
+        relay->answered = NULL;
+        answered(relay);
+    }
     if (totals != NULL)
         __atomic_store_n(&totals[from], totals[from] + size, __ATOMIC_RELAXED);
 }

@@ -394,6 +394,13 @@ static void relay_ended(struct weir_relay *relay, enum weir_relay_end end)
     conn_run(conn, close_for(conn, reasons[end]));
 }
 
+/* The upstream's first byte says that it is well, however long the connection may last. */
+static void upstream_answered(struct weir_relay *relay)
+{
+    const struct conn *conn = (struct conn *)((char *)relay - offsetof(struct conn, relay));
+    health_traffic(pool_of(conn), conn->lease.place, true, conn->connected_ns, now_of(conn), "");
+}
+
 static enum stage relay(struct conn *conn)
 {
     struct worker *worker = conn->acceptor->worker;
@@ -403,6 +410,7 @@ static enum stage relay(struct conn *conn)
     histogram_add_own(&pool_of(conn)->slots[worker->index].connect, conn->connected_ns - conn->connecting_ns);
     conn->relay.filters[WEIR_RELAY_CLIENT] = secure_filter(&conn->client_tls);
     conn->relay.filters[WEIR_RELAY_UPSTREAM] = secure_filter(&conn->upstream_tls);
+    conn->relay.answered = upstream_answered;
     weir_relay_start(&conn->relay, worker->loop, &conn->client, &conn->upstream, &conn->acceptor->relay, relay_ended);
     secure_feed(&conn->upstream_tls, &conn->relay, WEIR_RELAY_UPSTREAM);
     if (conn->reason == CLOSE_NONE)
@@ -413,16 +421,16 @@ static enum stage relay(struct conn *conn)
 /* Close: everything that was taken goes back at once, so that whoever sees the end finds the place free; then the
  * sockets are closed, and the memory goes with the last of them. */
 
-/* What this connection says about the upstream's health: it answered, or was cut before its first byte. */
+/* An upstream that never answered: with a clean end it is well, reset it is not. */
 static void judge_upstream(const struct conn *conn)
 {
     if (conn->connected_ns == 0)
         return;
-    bool answered = conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes > 0 || conn->reason == CLOSE_DONE;
+    bool silent = conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes == 0;
     if (conn->reason == CLOSE_UPSTREAM_RESET)
         counter_add(&conn->target->counters->failures[UPSTREAM_FAILURE_RESET], 1);
-    if (answered || conn->reason == CLOSE_UPSTREAM_RESET)
-        health_traffic(pool_of(conn), conn->lease.place, answered, conn->connected_ns, now_of(conn),
+    if (silent && (conn->reason == CLOSE_DONE || conn->reason == CLOSE_UPSTREAM_RESET))
+        health_traffic(pool_of(conn), conn->lease.place, conn->reason == CLOSE_DONE, conn->connected_ns, now_of(conn),
                        "connection reset before its first byte");
 }
 

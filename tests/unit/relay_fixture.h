@@ -30,6 +30,7 @@ struct fixture {
     uint32_t unsent[2];
     int lent;
     int ended; /* times */
+    int answered;
     enum weir_relay_end end;
 };
 
@@ -96,6 +97,11 @@ static inline void note_end(struct weir_relay *relay, enum weir_relay_end end)
     f->end = end;
 }
 
+static inline void note_answer(struct weir_relay *relay)
+{
+    ((struct fixture *)((char *)relay - offsetof(struct fixture, relay)))->answered++;
+}
+
 static const struct weir_socket_events no_events = { .closed = fake_nothing };
 
 static inline struct fixture *fixture_new(void)
@@ -116,6 +122,7 @@ static inline struct fixture *fixture_new(void)
 
 static inline void fixture_start(struct fixture *f)
 {
+    f->relay.answered = note_answer;
     weir_relay_start(&f->relay, &f->loop, &f->sockets[CLIENT], &f->sockets[UPSTREAM], &f->options, note_end);
 }
 

@@ -163,6 +163,22 @@ static void an_end_behind_an_overflow_waits_for_it(void **state)
     assert_true(f->shut[CLIENT]);
 }
 
+static void the_upstreams_first_byte_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+    arrives(f, CLIENT, 10);
+    takes(f, UPSTREAM, 10);
+    arrives(f, UPSTREAM, 10);
+    takes(f, CLIENT, WEIR_EAGAIN);
+    assert_int_equal(f->answered, 0);
+    takes(f, CLIENT, 4);
+    assert_int_equal(f->answered, 1);
+    takes(f, CLIENT, 6);
+    arrives(f, UPSTREAM, 10);
+    takes(f, CLIENT, 10);
+    assert_int_equal(f->answered, 1);
+}
+
 static void a_broken_side_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -254,6 +270,7 @@ int main(void)
         RELAY_TEST(a_reset_is_seen_while_receiving_rests),
         RELAY_TEST(the_end_of_one_direction_is_carried_through_after_its_last_byte),
         RELAY_TEST(an_end_behind_an_overflow_waits_for_it),
+        RELAY_TEST(the_upstreams_first_byte_is_told_once),
         RELAY_TEST(a_broken_side_is_named),
         RELAY_TEST(a_failed_send_means_the_receiving_side_is_gone),
         RELAY_TEST(silence_ends_it_after_the_idle_timeout),
