@@ -28,8 +28,8 @@ struct part {
 };
 
 struct question {
-    _Atomic uint32_t holders;
-    sem_t answered;
+    _Atomic uint32_t holders, unanswered;
+    sem_t answered; /* by all */
     struct connections_query query;
     char client[LOG_VALUE_MAX + 1], upstream[NAME_MAX_BYTES + 1];
     uint64_t id; /* of a connection to end */
@@ -57,7 +57,8 @@ static struct part *part_of(struct walk *walk)
 static void answer(struct walk *walk)
 {
     struct question *question = part_of(walk)->question;
-    sem_post(&question->answered);
+    if (atomic_fetch_sub(&question->unanswered, 1) == 1)
+        sem_post(&question->answered);
     leave(question);
 }
 
@@ -184,20 +185,15 @@ static int add_part(struct question *question, struct worker *worker, bool (*vis
 static int ask(struct question *question)
 {
     struct timespec deadline;
-    int err = 0;
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     deadline.tv_sec += (time_t)(CONNECTIONS_WAIT_NS / 1000000000);
+    atomic_store(&question->unanswered, question->part_count);
     atomic_fetch_add(&question->holders, question->part_count);
     for (uint32_t n = 0; n < question->part_count; n++)
         weir_loop_post(question->parts[n].worker->loop, &question->parts[n].message);
-    for (uint32_t n = 0; err == 0 && n < question->part_count;) {
-        err = sem_clockwait(&question->answered, CLOCK_MONOTONIC, &deadline);
-        if (err == 0)
-            n++;
-        else if (errno == EINTR)
-            err = 0;
-    }
-    return err == 0 ? 0 : WEIR_ETIMEDOUT;
+    while (sem_clockwait(&question->answered, CLOCK_MONOTONIC, &deadline) != 0 && errno == EINTR)
+        continue;
+    return atomic_load(&question->unanswered) == 0 ? 0 : WEIR_ETIMEDOUT;
 }
 
 /* Of the workers' next ones, the one with the highest id; NULL: there is none. */
