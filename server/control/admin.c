@@ -23,6 +23,7 @@
 #define CLIENTS_MAX 64u
 #define CLIENT_TIMEOUT_S 15u
 #define ADMIN_NICE 10
+#define HEARD_BYTES_MAX (64u << 10)         /* of a body that is too long for any request */
 #define CLIENT_BYTES_MAX ((size_t)16 << 10) /* a request's line and headers */
 
 /* One of the two ways in. */
@@ -118,7 +119,7 @@ static bool has_long_body(struct MHD_Connection *connection)
 {
     const char *size = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
-           (size != NULL && strtoull(size, NULL, 10) > ADMIN_BODY_MAX);
+           (size != NULL && strtoull(size, NULL, 10) > HEARD_BYTES_MAX);
 }
 
 static enum MHD_Result read_argument(void *context, enum MHD_ValueKind kind, const char *key, const char *value)

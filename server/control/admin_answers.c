@@ -210,9 +210,9 @@ static bool find_listener(const struct snapshot *snapshot, const struct admin_re
     return false;
 }
 
-static void answer_explain(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+static void explain_to(const struct admin_view *view, const struct admin_request *request,
+                       const struct snapshot *snapshot, struct answer *answer)
 {
-    const struct snapshot *snapshot = balancer_snapshot(view->balancer);
     struct explain_subject subject = { 0 };
     struct explanation *explanation = NULL;
     uint32_t listener;
@@ -225,6 +225,14 @@ static void answer_explain(const struct admin_view *view, const struct admin_req
         json = explain_json(explanation, balancer_state(view->balancer));
     answer_json(answer, STATUS_OK, json);
     explanation_free(&explanation);
+}
+
+static void answer_explain(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    const struct snapshot *snapshot = balancer_snapshot_ref(view->balancer);
+
+    explain_to(view, request, snapshot, answer);
+    balancer_snapshot_unref(view->balancer, &snapshot);
 }
 
 /* Changes */
@@ -273,10 +281,9 @@ static bool is_in_pool(const struct snapshot *snapshot, const struct upstream *u
     return false;
 }
 
-static void answer_set_upstream(const struct admin_view *view, const struct admin_request *request,
-                                struct answer *answer)
+static void set_upstream(const struct admin_view *view, const struct admin_request *request,
+                         const struct snapshot *snapshot, struct answer *answer)
 {
-    const struct snapshot *snapshot = balancer_snapshot(view->balancer);
     const struct upstream *upstream = find_upstream(snapshot, request->upstream, answer);
 
     if (upstream == NULL || (request->pool[0] != '\0' && !is_in_pool(snapshot, upstream, request->pool, answer)))
@@ -286,6 +293,15 @@ static void answer_set_upstream(const struct admin_view *view, const struct admi
     answer_json(answer, STATUS_OK,
                 json_pack("{s:s, s:s, s:I}", "name", upstream->name, "state", status_upstream_state(request->state),
                           "active", (json_int_t)active));
+}
+
+static void answer_set_upstream(const struct admin_view *view, const struct admin_request *request,
+                                struct answer *answer)
+{
+    const struct snapshot *snapshot = balancer_snapshot_ref(view->balancer);
+
+    set_upstream(view, request, snapshot, answer);
+    balancer_snapshot_unref(view->balancer, &snapshot);
 }
 
 /* All of them */

@@ -321,7 +321,7 @@ void metrics_render(struct metrics *metrics, struct buffer *buffer)
     struct source source = {
         .text.out = buffer,
         .balancer = metrics->balancer,
-        .snapshot = balancer_snapshot(metrics->balancer),
+        .snapshot = balancer_snapshot_ref(metrics->balancer),
         .state = balancer_state(metrics->balancer),
     };
     render_build(&source);
@@ -337,4 +337,5 @@ void metrics_render(struct metrics *metrics, struct buffer *buffer)
     render_clients(&source);
     render_log(&source);
     render_workers(&source, metrics);
+    balancer_snapshot_unref(metrics->balancer, &source.snapshot);
 }

@@ -109,15 +109,18 @@ static json_t *clients_json(const struct snapshot *snapshot, const struct weir_l
 
 json_t *status_json(const struct balancer *balancer)
 {
-    const struct snapshot *snapshot = balancer_snapshot(balancer);
+    const struct snapshot *snapshot = balancer_snapshot_ref(balancer);
     const struct state *state = balancer_state(balancer);
     uint64_t uptime_ms = balancer_uptime_ns(balancer) / 1000000;
-    return json_pack("{s:s, s:f, s:I, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "version", WEIR_VERSION, "uptime",
-                     (double)uptime_ms / 1000, "workers", (json_int_t)balancer_workers(balancer), "io",
-                     balancer_backend_name(balancer), "draining", (int)balancer_draining(balancer), "max_connections",
-                     (json_int_t)balancer_max_connections(balancer), "listeners", listeners_json(balancer, snapshot),
-                     "pools", pools_json(snapshot), "upstreams", upstreams_json(snapshot, state->upstreams), "clients",
-                     clients_json(snapshot, state->limiter));
+    json_t *json =
+        json_pack("{s:s, s:f, s:I, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "version", WEIR_VERSION, "uptime",
+                  (double)uptime_ms / 1000, "workers", (json_int_t)balancer_workers(balancer), "io",
+                  balancer_backend_name(balancer), "draining", (int)balancer_draining(balancer), "max_connections",
+                  (json_int_t)balancer_max_connections(balancer), "listeners", listeners_json(balancer, snapshot),
+                  "pools", pools_json(snapshot), "upstreams", upstreams_json(snapshot, state->upstreams), "clients",
+                  clients_json(snapshot, state->limiter));
+    balancer_snapshot_unref(balancer, &snapshot);
+    return json;
 }
 
 /* Readiness */
@@ -139,13 +142,8 @@ static bool has_available(const struct snapshot *snapshot, const struct weir_ups
     return false;
 }
 
-bool status_unready(const struct balancer *balancer, char *why, size_t size)
+static bool lacks_upstreams(const struct balancer *balancer, const struct snapshot *snapshot, char *why, size_t size)
 {
-    const struct snapshot *snapshot = balancer_snapshot(balancer);
-    if (balancer_draining(balancer)) {
-        snprintf(why, size, "the balancer is draining");
-        return true;
-    }
     for (uint32_t n = 0; n < snapshot->listener_count; n++) {
         const struct listener *listener = &snapshot->listeners[n];
         const struct pool *pool = &snapshot->pools[listener->pool];
@@ -155,4 +153,16 @@ bool status_unready(const struct balancer *balancer, char *why, size_t size)
         return true;
     }
     return false;
+}
+
+bool status_unready(const struct balancer *balancer, char *why, size_t size)
+{
+    if (balancer_draining(balancer)) {
+        snprintf(why, size, "the balancer is draining");
+        return true;
+    }
+    const struct snapshot *snapshot = balancer_snapshot_ref(balancer);
+    bool unready = lacks_upstreams(balancer, snapshot, why, size);
+    balancer_snapshot_unref(balancer, &snapshot);
+    return unready;
 }

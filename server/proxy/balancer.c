@@ -288,13 +288,15 @@ static const struct upstream *find_upstream(const struct snapshot *snapshot, con
 
 int balancer_set_upstream_state(struct balancer *balancer, const char *name, enum weir_upstream_state state)
 {
-    const struct upstream *upstream = find_upstream(balancer->shared.snapshot, name);
-    if (upstream == NULL)
-        return WEIR_EINVAL;
-    health_set_state(balancer->shared.snapshot, upstream, state, monotonic_ns());
-    for (uint32_t n = 0; state == WEIR_UPSTREAM_DISABLED && n < balancer->shared.workers; n++)
+    const struct snapshot *snapshot = balancer_snapshot_ref(balancer);
+    const struct upstream *upstream = find_upstream(snapshot, name);
+    int err = upstream == NULL ? WEIR_EINVAL : 0;
+    if (err == 0)
+        health_set_state(snapshot, upstream, state, monotonic_ns());
+    balancer_snapshot_unref(balancer, &snapshot);
+    for (uint32_t n = 0; err == 0 && state == WEIR_UPSTREAM_DISABLED && n < balancer->shared.workers; n++)
         sweep_post(&balancer->threads[n].worker.sweep);
-    return 0;
+    return err;
 }
 
 bool balancer_drained(const struct balancer *balancer)

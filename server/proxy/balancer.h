@@ -23,8 +23,8 @@ int balancer_start(struct balancer *balancer);
 void balancer_drain(struct balancer *balancer);
 
 /* Changes the state of an upstream, in all pools that name it: one log line, if it changes anything. `disabled` also
- * ends its open connections with admin_closed, soon, on their workers. Returns 0 or WEIR_EINVAL (the configuration has
- * no upstream of this name). */
+ * ends its open connections with admin_closed, soon, on their workers. One thread at a time, not only the controlling
+ * one. Returns 0 or WEIR_EINVAL (the configuration has no upstream of this name). */
 int balancer_set_upstream_state(struct balancer *balancer, const char *name, enum weir_upstream_state state);
 
 /* Whether a draining balancer has nothing more to do: its listeners are closed, what waited in their queues was served,

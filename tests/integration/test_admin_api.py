@@ -212,7 +212,7 @@ def test_an_upstream_is_drained_disabled_and_enabled(weir):
     ("web1", "", 400, "which state", '"drain"'),
     ("web1", "{" * 5000, 400, "which state", '"drain"'),
     ("web1", '{"state": "' + "x" * 20000 + '"}', 413, "too long", "long"),
-])
+], ids=range(12))
 def test_a_change_that_cannot_be_made_changes_nothing(weir, name, body, status, error, hint):
     answer = change(weir, name, body, status)
     assert error in answer["error"] and hint in answer["hint"], answer
