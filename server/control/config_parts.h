@@ -8,6 +8,7 @@
 /* The parts of a configuration, one file each: a value of the top level, read into the snapshot. */
 
 field_read read_pools;        /* config_pools.c */
+field_read read_health;       /* config_health.c; the slot is a struct health_settings */
 field_read read_listeners;    /* config_listeners.c */
 field_read read_listener_tls; /* config_tls.c; the slot is a struct listener */
 field_read read_pool_tls;     /* config_tls.c; the slot is a struct pool */

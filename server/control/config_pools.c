@@ -18,33 +18,8 @@ struct upstream_draft {
 struct pool_draft {
     struct pool pool;
     const struct node *upstreams;
+    struct position tls_at;
 };
-
-static const struct word check_words[] = {
-    { "connect", HEALTH_CHECK_CONNECT, false },
-    { "none", HEALTH_CHECK_NONE, false },
-    { "tls", 0, true },
-    { NULL, 0, false },
-};
-
-static void read_check(struct reader *reader, const struct field *field, const struct node *node, void *slot)
-{
-    if (node->kind == NODE_MAPPING)
-        report_add(reader->report, node->at, "%s with send and expect is not yet supported; write connect or none",
-                   field->key);
-    else
-        read_word(reader, field, node, slot);
-}
-
-static const struct field health_fields[] = {
-    { "interval", read_duration, offsetof(struct health_settings, interval_ns), 10 * NS_PER_MS, NS_PER_DAY },
-    { "timeout", read_duration, offsetof(struct health_settings, timeout_ns), NS_PER_MS, NS_PER_HOUR },
-    { "fall", read_u32, offsetof(struct health_settings, fall), 1, 1000 },
-    { "rise", read_u32, offsetof(struct health_settings, rise), 1, 1000 },
-    { "check", read_check, offsetof(struct health_settings, check), .words = check_words },
-    { "passive", read_bool, offsetof(struct health_settings, passive) },
-};
-static const struct section health_section = SECTION("health", health_fields);
 
 static const struct field upstream_fields[] = {
     { "name", read_name, offsetof(struct upstream_draft, upstream.name), .add = "name: NAME",
@@ -65,9 +40,9 @@ static const struct field pool_fields[] = {
       .add = "upstreams: [{ name: NAME, address: IP:PORT }]" },
     { "connect_timeout", read_duration, offsetof(struct pool_draft, pool.connect_timeout_ns), NS_PER_MS, NS_PER_HOUR },
     { "retries", read_u32, offsetof(struct pool_draft, pool.retries), 0, WEIR_TRIED_MAX - 1 },
-    { "health", read_section, offsetof(struct pool_draft, pool.health), .section = &health_section },
+    { "health", read_health, offsetof(struct pool_draft, pool.health) },
     { "slow_start", read_duration, offsetof(struct pool_draft, pool.slow_start_ns), 0, NS_PER_DAY },
-    { "tls", read_pool_tls, offsetof(struct pool_draft, pool) },
+    { "tls", read_pool_tls, offsetof(struct pool_draft, pool), PLACED_AT(struct pool_draft, tls_at) },
 };
 static const struct section pool_section = SECTION("this pool", pool_fields);
 enum { UPSTREAMS_FIELD = 1 };
@@ -235,6 +210,13 @@ static void read_upstreams(struct reader *reader, uint32_t pool_index, struct po
     }
 }
 
+static void check_needs_tls(struct reader *reader, const struct pool_draft *draft)
+{
+    if (draft->pool.health.check == HEALTH_CHECK_TLS && draft->tls_at.line == 0)
+        report_add(reader->report, draft->pool.health.check_at,
+                   "check: tls needs the tls of its pool; add tls: { ca: FILE } to the pool, or write check: connect");
+}
+
 static void add_pool(struct reader *reader, const struct pool_draft *draft)
 {
     struct snapshot *snapshot = reader->snapshot;
@@ -243,6 +225,7 @@ static void add_pool(struct reader *reader, const struct pool_draft *draft)
     uint32_t other = index_find(&reader->pools, 0, name, strlen(name));
 
     snapshot->pools[i] = draft->pool;
+    check_needs_tls(reader, draft);
     if (name[0] == '\0')
         reader->pools_incomplete = true;
     else if (other != INDEX_NONE)

@@ -21,6 +21,8 @@ static struct quoted describe(const struct node *node)
         return (struct quoted){ "a list" };
     if (node->kind == NODE_MAPPING)
         return (struct quoted){ "a mapping" };
+    if (node->kind == NODE_BYTES)
+        return (struct quoted){ "a text with the NUL character" };
     return quote(node->text);
 }
 

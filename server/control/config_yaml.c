@@ -79,15 +79,15 @@ static bool add_text(struct builder *builder, const yaml_event_t *event)
     if (node == NULL)
         return false;
     node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    node->escaped = event->data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+    node->count = (uint32_t)size;
     node->text = arena_copy(builder->arena, event->data.scalar.value, size);
     if (node->text == NULL) {
         builder->report->out_of_memory = true;
         return false;
     }
-    if (strlen(node->text) != size) {
-        report_add(builder->report, node->at, "a text cannot contain the NUL character");
-        node->kind = NODE_REFUSED;
-    }
+    if (strlen(node->text) != size)
+        node->kind = NODE_BYTES;
     append(builder, node);
     return true;
 }

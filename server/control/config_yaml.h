@@ -13,6 +13,7 @@
 
 enum node_kind {
     NODE_TEXT,
+    NODE_BYTES, /* a text with a NUL in it, which almost nothing may be */
     NODE_LIST,
     NODE_MAPPING,
     NODE_REFUSED, /* something that was reported already, like an alias: to be passed over */
@@ -21,7 +22,8 @@ enum node_kind {
 struct node {
     enum node_kind kind;
     bool quoted;        /* of a text */
-    uint32_t count;     /* entries of a list, pairs of a mapping */
+    bool escaped;       /* of a text in double quotes, where a backslash means something */
+    uint32_t count;     /* bytes of a text, entries of a list, pairs of a mapping */
     struct position at; /* of a missing value: of its key */
     const char *text;
     struct node *first; /* of a list; a mapping has key, value, key, value ... */

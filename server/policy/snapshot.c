@@ -160,6 +160,8 @@ static void free_pools(struct snapshot *snapshot)
         weir_pool_free(&pool->balancing);
         free_tls(snapshot, &pool->tls, &pool->material);
         UNREF(pool->record);
+        free(pool->health.send.data);
+        free(pool->health.expect.data);
         free(pool->places);
     }
     free(snapshot->pools);

@@ -78,13 +78,27 @@ struct place {
     bool backup;
 };
 
-enum health_check { HEALTH_CHECK_CONNECT, HEALTH_CHECK_NONE };
+enum health_check {
+    HEALTH_CHECK_CONNECT,
+    HEALTH_CHECK_TLS,      /* a handshake with the pool's tls */
+    HEALTH_CHECK_EXCHANGE, /* send, if there is something to send, and expect, inside the pool's tls if there is one */
+    HEALTH_CHECK_NONE,
+};
+
+/* What a check sends or expects. */
+#define CHECK_BYTES_MAX 4096
+struct check_bytes {
+    uint8_t *data; /* owned by the snapshot; NULL: nothing */
+    uint32_t size;
+};
 
 struct health_settings {
     uint64_t interval_ns, timeout_ns;
     uint32_t fall, rise;
     enum health_check check;
+    struct check_bytes send, expect; /* of HEALTH_CHECK_EXCHANGE */
     bool passive;
+    struct position check_at;
 };
 
 struct pool {

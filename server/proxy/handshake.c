@@ -314,6 +314,13 @@ void handshake_feed(struct handshake *handshake, struct weir_relay *relay, enum 
     free(in.data);
 }
 
+void handshake_hand_over(struct handshake *handshake, struct bytes *ret_bytes)
+{
+    *ret_bytes = handshake->in;
+    handshake->in = (struct bytes){ 0 };
+    handshake_release(handshake);
+}
+
 void handshake_farewell(struct handshake *handshake)
 {
     leave_line(handshake);

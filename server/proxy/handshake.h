@@ -70,6 +70,11 @@ bool handshake_sent_all(const struct handshake *handshake);
 /* Feeds a relay that has just started with what is inside the session and what arrived behind it. */
 void handshake_feed(struct handshake *handshake, struct weir_relay *relay, enum weir_relay_side side);
 
+/* Ends an established one in favour of somebody who reads for himself: hands over what arrived behind it, to be freed
+ * by free(), and forgets it. Whether receiving goes on or the peer has ended, `receiving` and `peer_ended` say before;
+ * a watch may be in flight. The caller puts events of its own on the socket at once. */
+void handshake_hand_over(struct handshake *handshake, struct bytes *ret_bytes);
+
 /* A clean end: sends what waits (an alert) or else close_notify, ends the sending side, and drops what comes until the
  * peer ends; then `done`. The caller bounds the time. */
 void handshake_farewell(struct handshake *handshake);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <weir/errors.h>
 
@@ -62,6 +63,15 @@ struct place_health *health_of(const struct pool *pool, uint32_t place)
     return (struct place_health *)pool->health_state + place;
 }
 
+const char *health_certificate_expires(const struct place_health *health, char text[HEALTH_EXPIRY_BYTES])
+{
+    time_t expires = (time_t)atomic_load_explicit(&health->certificate_expires_s, memory_order_relaxed);
+    struct tm utc;
+    if (expires == 0 || gmtime_r(&expires, &utc) == NULL || strftime(text, HEALTH_EXPIRY_BYTES, "%FT%TZ", &utc) == 0)
+        return NULL;
+    return text;
+}
+
 static void log_change(const struct place_health *health, enum weir_health_change change, const char *cause)
 {
     static const char *const messages[] = {
@@ -70,19 +80,21 @@ static void log_change(const struct place_health *health, enum weir_health_chang
         [WEIR_HEALTH_EJECTED] = "upstream ejected",
         [WEIR_HEALTH_RETURNED] = "upstream returned",
     };
-    char text[128] = "";
+    const struct weir_health_options *options = &health->machine.options;
+    char text[LOG_VALUE_MAX + 64] = "", expires[HEALTH_EXPIRY_BYTES];
     if (change == WEIR_HEALTH_WENT_DOWN)
-        snprintf(text, sizeof text, "%" PRIu32 " of %" PRIu32 " checks failed: %s", health->machine.options.fall,
-                 health->machine.options.fall, cause);
+        snprintf(text, sizeof text, "%" PRIu32 " of %" PRIu32 " checks failed: %s", options->fall, options->fall,
+                 cause);
     else if (change == WEIR_HEALTH_EJECTED)
         snprintf(text, sizeof text, "%" PRIu32 " connections in a row failed: %s", health->machine.failure_streak,
                  cause);
     else if (change == WEIR_HEALTH_CAME_UP)
-        snprintf(text, sizeof text, "%" PRIu32 " checks succeeded", health->machine.options.rise);
+        snprintf(text, sizeof text, "%" PRIu32 " of %" PRIu32 " checks passed", options->rise, options->rise);
     bool bad = change == WEIR_HEALTH_WENT_DOWN || change == WEIR_HEALTH_EJECTED;
     log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, messages[change],
               LOG_FIELDS(LOG_STR("pool", health->pool->name), LOG_STR("upstream", health->upstream),
-                         LOG_STR("cause", text[0] != '\0' ? text : NULL)));
+                         LOG_STR("cause", text[0] != '\0' ? text : NULL),
+                         LOG_STR("certificate_expires", health_certificate_expires(health, expires))));
 }
 
 /* With the mutex held: what choosing sees follows the machine in the same order. */
@@ -95,7 +107,15 @@ static void publish(struct place_health *health, enum weir_health_change change,
     weir_pool_set_health(health->pool->balancing, health->place, weir_health_place(&health->machine));
     log_change(health, change, cause);
     if (change == WEIR_HEALTH_EJECTED && health->ejected != NULL)
-        health->ejected(health, health->ejected_context);
+        health->ejected(health->ejected_context);
+}
+
+void health_on_ejection(struct place_health *health, void (*ejected)(void *context), void *context)
+{
+    pthread_mutex_lock(&health->mutex);
+    health->ejected = ejected;
+    health->ejected_context = context;
+    pthread_mutex_unlock(&health->mutex);
 }
 
 static void start_slowly(const struct snapshot *snapshot, const struct upstream *upstream, uint64_t now_ns)

@@ -17,10 +17,10 @@ struct place_health {
     struct weir_health machine;
     const struct pool *pool;
     uint32_t place;
-    const char *upstream;         /* name, for the log */
-    _Atomic uint64_t troubled_ns; /* time of the last failure; 0: none since the last success */
-    void (*ejected)(struct place_health *health,
-                    void *context); /* tells the prober; any thread; set before the workers run */
+    const char *upstream;                  /* name, for the log */
+    _Atomic uint64_t troubled_ns;          /* time of the last failure; 0: none since the last success */
+    _Atomic int64_t certificate_expires_s; /* of the last check's handshake, in seconds since 1970; 0: not known */
+    void (*ejected)(void *context);        /* tells the prober, with the mutex held; any thread */
     void *ejected_context;
 };
 
@@ -40,11 +40,19 @@ void health_set_state(const struct snapshot *snapshot, const struct upstream *up
 void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t since_ns, uint64_t now_ns,
                     const char *cause);
 
+/* Who is told of ejections from now on, with the mutex held; NULL: nobody, and after the return nobody is being told.
+ * Any thread. */
+void health_on_ejection(struct place_health *health, void (*ejected)(void *context), void *context);
+
 /* The result of a check. Any thread. */
 void health_check(struct place_health *health, bool good, uint64_t now_ns, const char *cause);
 
 /* Ends an ejection whose time has come. Any thread. */
 void health_tick(struct place_health *health, uint64_t now_ns);
+
+/* When the upstream's certificate ends, as RFC 3339 writes it; NULL: no check has seen one. Any thread. */
+#define HEALTH_EXPIRY_BYTES 32
+const char *health_certificate_expires(const struct place_health *health, char text[HEALTH_EXPIRY_BYTES]);
 
 /* When an ejection ends; 0: the place is not ejected. Any thread. */
 uint64_t health_ejected_until(struct place_health *health);

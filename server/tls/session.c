@@ -8,6 +8,7 @@
 
 #include "failure.h"
 #include "parts.h"
+#include "verify.h"
 
 static const struct weir_filter_ops filter_ops;
 static const struct tls_failure no_failure = { TLS_FAILURE_NONE, "" };
@@ -270,6 +271,17 @@ void tls_session_identity(const struct tls_session *session, struct identity *id
 void tls_session_forget_identity(struct tls_session *session)
 {
     certificate_names_free(&session->names);
+}
+
+bool tls_session_is_established(const struct tls_session *session)
+{
+    return session->established && session->failure == NULL;
+}
+
+int64_t tls_session_peer_expires_s(const struct tls_session *session)
+{
+    const X509 *certificate = SSL_get0_peer_certificate(session->ssl);
+    return session->verified && certificate != NULL ? asn1_time_seconds(X509_get0_notAfter(certificate)) : 0;
 }
 
 const char *tls_session_server_name(const struct tls_session *session)

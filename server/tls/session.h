@@ -56,6 +56,11 @@ bool tls_session_is_revoked(const struct tls_session *session, const struct tls_
 /* When the peer's certificate ends, in seconds since 1970; INT64_MAX: it has none. */
 int64_t tls_session_expires_s(const struct tls_session *session);
 
+/* Verified on our side, and nothing has failed since. */
+bool tls_session_is_established(const struct tls_session *session);
+/* When the peer's verified certificate ends, in seconds since 1970; 0: it has none. After TLS_ESTABLISHED. */
+int64_t tls_session_peer_expires_s(const struct tls_session *session);
+
 /* The SNI that a client sent, "" if none; escaped and cut by whoever shows it. */
 const char *tls_session_server_name(const struct tls_session *session);
 /* "TLSv1.3", "TLS_AES_128_GCM_SHA256": static. */

@@ -44,5 +44,5 @@ class Authority:
         (self.folder / "ca.cnf").write_text("[ca]\ndefault_ca = this\n[this]\ndatabase = index.txt\n"
                                             "default_md = sha256\n")
         openssl("ca", "-config", "ca.cnf", "-gencrl", "-keyfile", f"{self.name}.key", "-cert", f"{self.name}.crt",
-                "-crlsec", days, "-out", f"{self.name}.crl", cwd=self.folder)
+                "-crldays", days, "-out", f"{self.name}.crl", cwd=self.folder)
         return self.folder / f"{self.name}.crl"
