@@ -56,12 +56,10 @@ static json_t *listeners_json(const struct balancer *balancer, const struct snap
     return finish(array, whole);
 }
 
-/* When the certificate that checks have seen ends; null when none was seen. */
-static json_t *expiry_json(const struct pool *pool, uint32_t place)
+/* When the certificate that checks have seen ends; NULL when none was seen, or nobody looks after health. */
+static const char *expiry(const struct pool *pool, uint32_t place, char text[HEALTH_EXPIRY_BYTES])
 {
-    char text[HEALTH_EXPIRY_BYTES];
-    bool known = pool->health_state != NULL && health_certificate_expires(health_of(pool, place), text) != NULL;
-    return known ? json_string(text) : json_null();
+    return pool->health_state == NULL ? NULL : health_certificate_expires(health_of(pool, place), text);
 }
 
 static json_t *places_json(const struct snapshot *snapshot, const struct pool *pool)
@@ -70,10 +68,11 @@ static json_t *places_json(const struct snapshot *snapshot, const struct pool *p
     bool whole = array != NULL;
     for (uint32_t n = 0; whole && n < pool->place_count; n++) {
         const struct place *place = &pool->places[n];
-        whole = append(array, json_pack("{s:s, s:s, s:i, s:b, s:o}", "name", snapshot->upstreams[place->upstream].name,
+        char expires[HEALTH_EXPIRY_BYTES];
+        whole = append(array, json_pack("{s:s, s:s, s:i, s:b, s:s*}", "name", snapshot->upstreams[place->upstream].name,
                                         "health", status_health(weir_pool_health(pool->balancing, n)), "weight",
                                         (int)place->weight, "backup", (int)place->backup, "certificate_expires",
-                                        expiry_json(pool, n)));
+                                        expiry(pool, n, expires)));
     }
     return finish(array, whole);
 }
