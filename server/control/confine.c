@@ -14,6 +14,18 @@
 
 #define FILES_OF_TLS 4
 
+/* Sanitizers look into /proc, stop threads and start programs: what is built with them is for tests, and confines
+ * nothing. */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
+    __has_feature(thread_sanitizer)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static const char *const modes[] = { [SANDBOX_STRICT] = "strict", [SANDBOX_BEST_EFFORT] = "best-effort" };
 
 static void add_file(struct sandbox_plan *plan, const char **files, const char *path)
@@ -68,6 +80,10 @@ static int enter(const struct snapshot *snapshot, const struct sandbox_plan *pla
     enum sandbox_mode mode = snapshot->settings.sandbox;
     if (mode == SANDBOX_OFF)
         return 0;
+    if (SANITIZED) {
+        log_warn("not sandboxed", LOG_STR("cause", "this is a build with sanitizers"));
+        return 0;
+    }
     int err = sandbox_enter(plan);
     if (err == 0)
         log_info("sandboxed", LOG_STR("sandbox", modes[mode]), LOG_STR("io", plan->io_uring ? "io_uring" : "epoll"));

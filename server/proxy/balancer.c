@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -189,13 +190,21 @@ static void *run_worker(void *argument)
     return NULL;
 }
 
+static void *run_thread(void *argument)
+{
+    char name[16]; /* the kernel's bound */
+    snprintf(name, sizeof name, "weir-worker-%u", ((struct thread *)argument)->worker.index % 1000);
+    pthread_setname_np(pthread_self(), name);
+    return run_worker(argument);
+}
+
 /* Signals belong to the controlling thread. */
 static int start_thread(struct thread *thread)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread->running = pthread_create(&thread->pthread, NULL, run_worker, thread) == 0;
+    thread->running = pthread_create(&thread->pthread, NULL, run_thread, thread) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return thread->running ? 0 : WEIR_ENOMEM;
 }

@@ -92,6 +92,8 @@ static int set_capabilities(uint32_t wanted)
     if (syscall(SYS_capget, &header, data) != 0)
         return -1;
     wanted &= data[0].permitted;
+    if (data[0].permitted == wanted && data[0].effective == wanted && data[1].permitted == 0)
+        return 0;
     memset(data, 0, sizeof data);
     data[0].permitted = data[0].effective = wanted;
     return (int)syscall(SYS_capset, &header, data);

@@ -7,6 +7,7 @@ WEIR_FULL=1     everything at full size
 WEIR_VALGRIND=1 each balancer runs under valgrind (epoll only: valgrind does not follow what io_uring writes)
 """
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -24,8 +25,14 @@ def _is_sanitized():
 
 SANITIZED = _is_sanitized()
 SLOW = SANITIZED or VALGRIND
-# Sanitizers and valgrind make system calls that no balancer makes, and only root sees the descriptors of a sandboxed process.
-SANDBOX = not SLOW and os.geteuid() == 0
+
+
+def _has_landlock():
+    return ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) > 0  # landlock_create_ruleset: its version
+
+
+# Sanitizers and valgrind make system calls that no balancer makes, and of a sandboxed process only root sees the descriptors.
+SANDBOX = not SLOW and os.geteuid() == 0 and _has_landlock()
 DEADLINE = 120.0 if FULL else 60.0 if SLOW else 20.0  # for what should happen at once, on a machine that does other work too
 
 SANITIZER_OPTIONS = {

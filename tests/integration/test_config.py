@@ -262,9 +262,15 @@ policy: [{ allow: [alice], to: [web] }]
     ])
 
 
-def test_the_example_is_good(tmp_path):
-    result = weir("check", "-c", EXAMPLE)
+def test_the_example_is_good_with_the_certificates_that_it_speaks_of(tmp_path):
+    example = tmp_path / "weir.yaml"
+    example.write_text(EXAMPLE.read_text())
+    for arguments in re.findall(r"weir pki ([\w. ]*)", example.read_text()):
+        assert weir("pki", *arguments.split(), cwd=tmp_path).returncode == 0
+    result = weir("check", "-c", example)
     assert (result.returncode, result.stderr) == (0, "")
+    result = weir("explain", "-c", example, tmp_path / "pki" / "alice.crt")
+    assert result.returncode == 0 and "web/web3  allowed" in result.stdout
 
 
 def test_each_whole_example_of_the_manual_is_good(tmp_path):

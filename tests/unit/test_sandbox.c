@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <seccomp.h>
@@ -456,6 +457,37 @@ static void another_architectures_calls_end_the_process(void **state)
 #endif
 }
 
+/* Users */
+
+static int become_root(void)
+{
+    return errno_of(setuid(0));
+}
+
+static int become_somebody(void)
+{
+    return errno_of(setresuid(65534, 65534, 65534));
+}
+
+static int take_groups(void)
+{
+    return errno_of(setgroups(0, NULL));
+}
+
+static int take_capabilities(void)
+{
+    return errno_of(syscall(SYS_capset, NULL, NULL));
+}
+
+static void nobody_is_root_again(void **state)
+{
+    (void)state;
+    assert_refused(become_root);
+    assert_refused(become_somebody);
+    assert_refused(take_groups);
+    assert_refused(take_capabilities);
+}
+
 /* Memory */
 
 static int make_code(void)
@@ -759,6 +791,7 @@ int main(void)
         cmocka_unit_test(an_assertion_that_fails_still_ends_by_sigabrt),
         cmocka_unit_test(another_architectures_calls_end_the_process),
         cmocka_unit_test(nobody_looks_into_its_memory_and_no_privileges_come_back),
+        cmocka_unit_test(nobody_is_root_again),
         cmocka_unit_test(memory_never_becomes_code),
         cmocka_unit_test(only_tcp_sockets_can_be_made),
         cmocka_unit_test(no_rings_are_made),
