@@ -24,6 +24,8 @@ struct pool_record {
     struct kept kept;
     char name[NAME_MAX_BYTES + 1];
     struct pool_slot *slots;
+    _Atomic uint64_t unavailable_ns;     /* when the log last said that none can be chosen; 0: never */
+    _Atomic uint32_t unavailable_unsaid; /* times since */
 };
 
 struct upstream_record {

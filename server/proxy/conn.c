@@ -9,6 +9,7 @@
 
 #include "../policy/decide.h"
 #include "health.h"
+#include "unavailable.h"
 #include "walk.h"
 
 #define FAREWELL_NS UINT64_C(1000000000)
@@ -239,6 +240,8 @@ static enum stage select_upstream(struct conn *conn)
     bool out_of_tries = conn->tried.count > pool_of(conn)->retries;
     if (!out_of_tries && weir_set_acquire(conn->set, &conn->tried, now_of(conn), &conn->lease) == 0)
         return STAGE_CONNECT;
+    if (conn->tried.count == 0)
+        unavailable_log(snapshot_of(conn), pool_of(conn), conn->set, now_of(conn));
     return close_for(conn, conn->tried.count == 0 ? CLOSE_NO_UPSTREAM : conn->failure);
 }
 
@@ -398,7 +401,7 @@ static void relay_ended(struct weir_relay *relay, enum weir_relay_end end)
 static void upstream_answered(struct weir_relay *relay)
 {
     const struct conn *conn = (struct conn *)((char *)relay - offsetof(struct conn, relay));
-    health_traffic(pool_of(conn), conn->lease.place, true, conn->connected_ns, now_of(conn), "");
+    health_traffic(pool_of(conn), conn->lease.place, true, conn->connected_ns, now_of(conn), "it answered");
 }
 
 static enum stage relay(struct conn *conn)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../policy/decide.h"
+#include "unavailable.h"
 
 #define DETAIL_BYTES 256
 
@@ -15,24 +16,6 @@ static void describe_rate(const struct weir_limits *limits, char *text, size_t s
 {
     snprintf(text, size, "limit: one connection each %" PRIu64 " ms, %" PRIu32 " at once",
              limits->rate_period_ns / 1000000, limits->burst);
-}
-
-/* Why none of the set's places was chosen: "web1 down, web2 full". */
-static void describe_set(const struct conn *conn, char *text, size_t size)
-{
-    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
-    const struct pool *pool = &snapshot->pools[conn->acceptor->listener->pool];
-    size_t used = 0;
-    for (uint32_t n = 0; n < weir_set_count(conn->set) && used < size; n++) {
-        uint32_t place = weir_set_place(conn->set, n);
-        const struct upstream *upstream = &snapshot->upstreams[pool->places[place].upstream];
-        const char *state = weir_pool_health(pool->balancing, place) == WEIR_PLACE_DOWN ? "down" : "full";
-        if (weir_upstreams_state(conn->acceptor->worker->shared->state->upstreams, upstream->id) !=
-            WEIR_UPSTREAM_ENABLED)
-            state = "drained";
-        int length = snprintf(text + used, size - used, "%s%s %s", n > 0 ? ", " : "", upstream->name, state);
-        used += length > 0 ? (size_t)length : 0;
-    }
 }
 
 /* The rule that keeps the client from the first upstream of the pool; NULL: there is none for it. */
@@ -54,6 +37,12 @@ static void describe_policy(const struct conn *conn, char *text, size_t size)
         snprintf(text, size, "%s:%" PRIu32 " denies pool %s", snapshot->path, rule->at.line, pool);
     else
         snprintf(text, size, "no rule of %s allows pool %s", snapshot->path, pool);
+}
+
+static void describe_set(const struct conn *conn, char *text, size_t size)
+{
+    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    unavailable_describe(snapshot, &snapshot->pools[conn->acceptor->listener->pool], conn->set, text, size);
 }
 
 static const char *describe(const struct conn *conn, char *text, size_t size)

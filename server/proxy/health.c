@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <weir/errors.h>
@@ -90,10 +91,12 @@ static void log_change(const struct place_health *health, enum weir_health_chang
                  cause);
     else if (change == WEIR_HEALTH_CAME_UP)
         snprintf(text, sizeof text, "%" PRIu32 " of %" PRIu32 " checks passed", options->rise, options->rise);
+    else
+        snprintf(text, sizeof text, "%s", cause);
     bool bad = change == WEIR_HEALTH_WENT_DOWN || change == WEIR_HEALTH_EJECTED;
     log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, messages[change],
               LOG_FIELDS(LOG_STR("pool", health->pool->name), LOG_STR("upstream", health->upstream),
-                         LOG_STR("cause", text[0] != '\0' ? text : NULL),
+                         LOG_STR("cause", text),
                          LOG_STR("certificate_expires", health_certificate_expires(health, expires))));
 }
 
@@ -105,6 +108,8 @@ static void publish(struct place_health *health, enum weir_health_change change,
     if (change == WEIR_HEALTH_CAME_UP || change == WEIR_HEALTH_RETURNED)
         weir_pool_slow_start(health->pool->balancing, health->place, health->pool->slow_start_ns, now_ns);
     weir_pool_set_health(health->pool->balancing, health->place, weir_health_place(&health->machine));
+    if (change == WEIR_HEALTH_WENT_DOWN)
+        snprintf(health->cause, sizeof health->cause, "%s", cause);
     log_change(health, change, cause);
     if (change == WEIR_HEALTH_EJECTED && health->ejected != NULL)
         health->ejected(health->ejected_context);
@@ -173,8 +178,17 @@ void health_check(struct place_health *health, bool good, uint64_t now_ns, const
 void health_tick(struct place_health *health, uint64_t now_ns)
 {
     pthread_mutex_lock(&health->mutex);
-    publish(health, weir_health_tick(&health->machine, now_ns), now_ns, "");
+    publish(health, weir_health_tick(&health->machine, now_ns), now_ns, "its time is over");
     pthread_mutex_unlock(&health->mutex);
+}
+
+bool health_down_cause(struct place_health *health, char text[HEALTH_CAUSE_BYTES])
+{
+    pthread_mutex_lock(&health->mutex);
+    bool down = health->machine.down;
+    memcpy(text, health->cause, sizeof health->cause);
+    pthread_mutex_unlock(&health->mutex);
+    return down;
 }
 
 uint64_t health_ejected_until(struct place_health *health)

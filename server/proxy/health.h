@@ -11,12 +11,15 @@
 
 /* The health of every place of every pool: libweir's state machine, fed by real connections of all workers and by the
  * checks of one, and what follows from its changes: the pool's view, and one log line each. */
+#define HEALTH_CAUSE_BYTES 96
+
 struct place_health {
     pthread_mutex_t
         mutex; /* held for a few instructions; taken only on failures, checks, and successes after a failure */
     struct weir_health machine;
     const struct pool *pool;
     uint32_t place;
+    char cause[HEALTH_CAUSE_BYTES];        /* of its going down */
     const char *upstream;                  /* name, for the log */
     _Atomic uint64_t troubled_ns;          /* time of the last failure; 0: none since the last success */
     _Atomic int64_t certificate_expires_s; /* of the last check's handshake, in seconds since 1970; 0: not known */
@@ -53,6 +56,9 @@ void health_tick(struct place_health *health, uint64_t now_ns);
 /* When the upstream's certificate ends, as RFC 3339 writes it; NULL: no check has seen one. Any thread. */
 #define HEALTH_EXPIRY_BYTES 32
 const char *health_certificate_expires(const struct place_health *health, char text[HEALTH_EXPIRY_BYTES]);
+
+/* Whether checks hold it down; then also why. Any thread. */
+bool health_down_cause(struct place_health *health, char text[HEALTH_CAUSE_BYTES]);
 
 /* When an ejection ends; 0: the place is not ejected. Any thread. */
 uint64_t health_ejected_until(struct place_health *health);
