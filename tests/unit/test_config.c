@@ -181,6 +181,40 @@ static void listeners_and_pools_are_read(void **state)
     snapshot_free(&snapshot);
 }
 
+/* The minimum, with a check. */
+#define CHECKED(check)                                                                                                 \
+    "listeners: [{ name: edge, address: 0.0.0.0:80, pool: web }]\n"                                                    \
+    "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:7000 }], health: { check: " check " } }]\n"
+
+/* Every byte can be written, and a character is one. */
+static void what_a_check_sends_and_expects_is_bytes(void **state)
+{
+    static const uint8_t sent[] = { 'P', 'I', 'N', 'G', '\r', '\n', 0, 0x7f, 0x80, 0xff, 0xe9 };
+    struct snapshot *snapshot = good(CHECKED("{ send: \"PING\\r\\n\\0\\x7f\\x80\\xff\xc3\xa9\", expect: +PONG }"));
+    const struct health_settings *health = &snapshot->pools[0].health;
+    (void)state;
+
+    assert_int_equal(health->check, HEALTH_CHECK_EXCHANGE);
+    assert_int_equal(health->send.size, sizeof sent);
+    assert_memory_equal(health->send.data, sent, sizeof sent);
+    assert_int_equal(health->expect.size, 5);
+    assert_memory_equal(health->expect.data, "+PONG", 5);
+    snapshot_free(&snapshot);
+}
+
+static void a_backslash_outside_of_double_quotes_is_warned_of(void **state)
+{
+    struct snapshot *snapshot = NULL;
+    struct config_errors errors = { 0 };
+    (void)state;
+
+    assert_int_equal(read_text(CHECKED("{ send: 'PING\\r\\n', expect: +PONG }"), &snapshot, &errors), 0);
+    assert_int_equal(errors.warning_count, 1);
+    assert_non_null(strstr(errors.warnings[0], "a backslash in send stands for itself here"));
+    config_errors_free(&errors);
+    snapshot_free(&snapshot);
+}
+
 static void an_address_in_two_pools_is_one_upstream(void **state)
 {
     struct snapshot *snapshot = good(everything);
@@ -347,11 +381,10 @@ static void an_empty_policy_is_a_policy(void **state)
 
 static void what_changes_nothing_is_accepted_where_it_is_not_yet_supported(void **state)
 {
-    struct snapshot *snapshot =
-        good("sandbox: off\n"
-             "max_handshakes_per_source: 0\n"
-             "listeners: [{ name: edge, address: 0.0.0.0:80, pool: web, end_expired: false }]\n"
-             "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:7000 }] }]\n");
+    struct snapshot *snapshot = good("sandbox: off\n"
+                                     "max_handshakes_per_source: 0\n"
+                                     "listeners: [{ name: edge, address: 0.0.0.0:80, pool: web, end_expired: false }]\n"
+                                     "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:7000 }] }]\n");
     (void)state;
 
     snapshot_free(&snapshot);
@@ -500,6 +533,8 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_the_documented_default),
         cmocka_unit_test(settings_are_read),
         cmocka_unit_test(listeners_and_pools_are_read),
+        cmocka_unit_test(what_a_check_sends_and_expects_is_bytes),
+        cmocka_unit_test(a_backslash_outside_of_double_quotes_is_warned_of),
         cmocka_unit_test(an_address_in_two_pools_is_one_upstream),
         cmocka_unit_test(a_limit_may_be_given_by_any_place_of_an_upstream),
         cmocka_unit_test(limits_that_a_client_leaves_out_come_from_the_defaults),
