@@ -6,6 +6,7 @@
 
 #include <weir/errors.h>
 
+#include "../sandbox/sandbox.h"
 #include "../tls/material.h"
 #include "config_names.h"
 
@@ -130,12 +131,34 @@ static void make_printable(char *text)
     }
 }
 
+/* A confined process that reloads: no other error would say what helps. */
+static bool may_be_read(struct reader *reader, const struct tls_draft *draft)
+{
+    const char *const paths[] = { [TLS_SETTING_CERTIFICATE] = draft->settings.certificate,
+                                  [TLS_SETTING_KEY] = draft->settings.key,
+                                  [TLS_SETTING_CA] = draft->settings.ca,
+                                  [TLS_SETTING_CRL] = draft->settings.crl };
+    bool all = true;
+    for (size_t n = 0; n < sizeof paths / sizeof paths[0]; n++) {
+        if (paths[n] == NULL || sandbox_may_read(paths[n]))
+            continue;
+        report_add(
+            reader->report, draft->setting_at[n],
+            "%s is outside the folders that the sandbox was given at the start; restart weir, or put it into one",
+            quote(paths[n]).text);
+        all = false;
+    }
+    return all;
+}
+
 /* The files are read with the rest, so that what is wrong with them is told in the same run. */
 static struct tls_material *load(struct reader *reader, const struct tls_draft *draft, enum tls_role role)
 {
     struct tls_complaint complaints[COMPLAINTS_MAX];
     struct tls_material *material = NULL;
     uint32_t count = COMPLAINTS_MAX, errors = 0;
+    if (!may_be_read(reader, draft))
+        return NULL;
     int err = tls_material_load(&draft->settings, role, complaints, &count, &errors, &material);
 
     if (err == WEIR_ENOMEM) {

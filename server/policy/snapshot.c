@@ -43,8 +43,8 @@ static int bind_upstream(struct upstream *upstream, struct state *state)
 {
     int err = upstream_record_get(&state->keep, upstream->name, &upstream->record);
     if (err == 0)
-        err = address_record_get(&state->keep, &upstream->address, state->upstreams,
-                                 upstream->max_connections, &upstream->row);
+        err = address_record_get(&state->keep, &upstream->address, state->upstreams, upstream->max_connections,
+                                 &upstream->row);
     if (err != 0)
         return err;
     upstream->counters = &upstream->record->counters;

@@ -115,7 +115,7 @@ struct pool {
     struct weir_pool *balancing; /* bound */
     struct pool_record *record;  /* bound, with what follows */
     struct pool_slot *slots;
-    void *health_state;          /* bound by proxy/health.h */
+    void *health_state; /* bound by proxy/health.h */
 };
 
 /* A network of clients: `cidr:` */

@@ -20,8 +20,8 @@ struct tls_context *tls_context_ref(struct tls_context *context);
 /* Drops a reference and clears the pointer; the last one frees. Accepts NULL. */
 void tls_context_free(struct tls_context **pcontext);
 
-/* The contexts of one worker: the same material has the same one as long as somebody holds it, so that what it remembers
- * outlives a reload that changes other things. Zero at birth; control thread. */
+/* The contexts of one worker: the same material has the same one as long as somebody holds it, so that what it
+ * remembers outlives a reload that changes other things. Zero at birth; control thread. */
 struct tls_contexts {
     struct tls_context *first;
 };

@@ -29,6 +29,7 @@
 
 #include "../../lib/io/ring.h"
 #include "../../server/base/log.h"
+#include "../../server/control/config.h"
 #include "../../server/sandbox/calls.h"
 #include "../../server/sandbox/files.h"
 #include "../../server/sandbox/sandbox.h"
@@ -321,6 +322,33 @@ static void a_reload_can_ask_what_may_be_read(void **state)
     (void)state;
     assert_true(sandbox_may_read("/etc/passwd"));
     assert_allowed(ask_what_may_be_read);
+}
+
+/* Whether the error of a reload says what helps: 0, or 1. */
+static int reload_with_a_certificate_elsewhere(void)
+{
+    char text[2 * PATH_MAX];
+    struct snapshot *snapshot = NULL;
+    struct config_errors errors = { 0 };
+    int size = snprintf(text, sizeof text,
+                        "pools: [{ name: web, upstreams: [{ name: web1, address: 10.0.0.1:80 }] }]\n"
+                        "listeners:\n"
+                        "  - name: edge\n"
+                        "    address: 0.0.0.0:80\n"
+                        "    pool: web\n"
+                        "    tls: { clients: anonymous, certificate: %s, key: weir.yaml }\n",
+                        outside);
+    int err = config_read_memory(inside, text, (size_t)size, &snapshot, &errors);
+    bool told = err == WEIR_EINVAL && errors.count == 1 && strstr(errors.lines[0], ":6:45: ") != NULL &&
+                strstr(errors.lines[0], "restart weir") != NULL;
+    config_errors_free(&errors);
+    return told ? 0 : 1;
+}
+
+static void a_reload_that_names_files_elsewhere_asks_for_a_restart(void **state)
+{
+    (void)state;
+    assert_allowed(reload_with_a_certificate_elsewhere);
 }
 
 /* Programs and processes */
@@ -784,6 +812,7 @@ int main(void)
         cmocka_unit_test(no_file_can_be_written_or_made),
         cmocka_unit_test(landlock_alone_lets_no_file_be_written_or_made),
         cmocka_unit_test(a_reload_can_ask_what_may_be_read),
+        cmocka_unit_test(a_reload_that_names_files_elsewhere_asks_for_a_restart),
         cmocka_unit_test(a_program_that_is_run_ends_the_process),
         cmocka_unit_test(a_debuggers_calls_end_the_process),
         cmocka_unit_test(no_process_can_be_started_but_threads_can),
