@@ -168,8 +168,10 @@ static int receive_all(struct admin_client *client, int fd, struct text *text)
     if (got == 0 && text->size > 0)
         return 0;
     if (got == 0)
-        return fail(client, "the balancer left without an answer");
-    return fail(client, "no answer: %s", errno == EAGAIN ? "the balancer is silent" : strerror(errno));
+        fail(client, "the balancer left without an answer");
+    else
+        fail(client, "no answer: %s", errno == EAGAIN ? "the balancer is silent" : strerror(errno));
+    return -1;
 }
 
 /* The size that the head announces, or -1. */
@@ -183,13 +185,24 @@ static long long content_length(const char *head, const char *end)
     return -1;
 }
 
+/* "HTTP/1.1 200 ..." Returns 0 when it begins otherwise. */
+static unsigned status_of(const char *head)
+{
+    static const char version[] = "HTTP/1.";
+
+    if (strncmp(head, version, sizeof version - 1) != 0 || strspn(head + sizeof version - 1, "01") != 1)
+        return 0;
+    unsigned long status = strtoul(head + sizeof version, NULL, 10);
+    return status < 1000 ? (unsigned)status : 0;
+}
+
 /* Keeps the body, in the text's memory. */
 static int split_answer(struct admin_client *client, struct text *text, struct client_answer *answer)
 {
     const char *end = strstr(text->bytes, "\r\n\r\n");
-    unsigned status;
+    unsigned status = end == NULL ? 0 : status_of(text->bytes);
 
-    if (end == NULL || sscanf(text->bytes, "HTTP/1.%*1[01] %3u", &status) != 1)
+    if (status == 0)
         return fail(client, "what answers at %s is no balancer", client->path);
     size_t head = (size_t)(end - text->bytes) + 4, size = text->size - head;
     if (content_length(text->bytes, end) != (long long)size)
@@ -252,7 +265,7 @@ static int refused(struct admin_client *client, const struct client_answer *answ
 int client_ask_json(struct admin_client *client, const char *method, const char *path, const char *body,
                     json_t **ret_json)
 {
-    struct client_answer answer;
+    struct client_answer answer = { 0 };
 
     if (client_ask(client, method, path, body, &answer) != 0)
         return EXIT_FAILED;

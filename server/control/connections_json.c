@@ -5,7 +5,7 @@
 
 static double ms(uint64_t ns)
 {
-    return (double)(ns / 1000) / 1000;
+    return (double)(ns - ns % 1000) / 1e6;
 }
 
 static json_t *connection_json(const struct connection *c)

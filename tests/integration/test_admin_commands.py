@@ -251,8 +251,9 @@ def answer_once(path, answer):
     (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", "the answer was cut off"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{]", "the answer is no JSON"),
     (b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", "the balancer answers with status 502"),
-    (b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n", "the answer was cut off"),
-], ids=["nothing", "mail", "no-length", "short", "no-json", "status", "digits"])
+    (b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n", "what answers at {path} is no balancer"),
+    (b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}", "what answers at {path} is no balancer"),
+], ids=["nothing", "mail", "no-length", "short", "no-json", "status", "digits", "version"])
 def test_what_is_no_balancer_is_not_believed(socket_path, answer, message):
     answer_once(socket_path, answer)
     done = run("status", "--socket", socket_path)
