@@ -103,7 +103,7 @@ const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
 
 const tiles = [
   { name: "Open connections", value: (f) => count(f.now.active), sub: (f) => `of at most ${count(f.max_connections)}` },
-  { name: "New per second", value: (f) => rate(f.now.rate), sub: () => "connections accepted" },
+  { name: "New per second", value: (f) => rate(f.now.rate), sub: () => "accepted" },
   { name: "Refused per second", value: (f) => rate(f.now.refusing), sub: (f) => `${count(f.refusals.total)} since the start`,
     bad: (f) => f.now.refusing > 0 },
   { name: "To upstreams", value: (f) => bytes(f.now.to_upstream), sub: () => "from clients" },
@@ -127,7 +127,7 @@ const charts = [
   { name: "Open connections", series: [{ name: "open", color: 1, key: "", of: (m) => m.active }], format: count },
   { name: "Connections per second", format: rate, series: [
     { name: "new", color: 1, key: "", of: (m) => m.rate }, { name: "refused", color: 2, key: " second", of: (m) => m.refusing }] },
-  { name: "Bytes per second", format: bytes, series: [
+  { name: "Traffic", format: bytes, series: [
     { name: "to clients", color: 1, key: "", of: (m) => m.to_client },
     { name: "to upstreams", color: 3, key: " third", of: (m) => m.to_upstream }] },
 ];
@@ -214,21 +214,22 @@ function setMeter(cell, value, most) {
   cell.children[1].style.setProperty("--share", most === null ? "0%" : `${Math.min(100, (100 * value) / most)}%`);
 }
 
-// A bar of connections and a foot of health for every five seconds; the newest is on the right.
+// A bar of connections and a foot of health for every five seconds; the newest is on the right. Clients have no health.
 function setSpark(cell, upstream) {
-  const { name, history, health_history: health } = upstream, key = history.join() + health;
+  const { name, history, health_history: health = "" } = upstream, key = history.join() + health;
   if (cell.drawn === key) return;
   cell.drawn = key;
   const marks = 60, top = Math.max(...history, 1), svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${marks * 4} 34`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
+  if (health !== "") svg.setAttribute("class", "health");
   const bad = [...health].filter((mark) => mark !== "u").length;
   svg.setAttribute("aria-label", `${name} in the last five minutes: at most ${plural(top, "connection")}` +
-    (bad === 0 ? ", always up" : `, in trouble for ${duration(bad * 5)}`));
+    (health === "" ? "" : bad === 0 ? ", always up" : `, in trouble for ${duration(bad * 5)}`));
   history.forEach((active, index) => {
     const x = (marks - history.length + index) * 4, height = active === 0 ? 0 : Math.max(1, (25 * active) / top);
-    svg.append(rectangle("bar", x, 26 - height, height), rectangle(health[index], x, 29, 5));
+    svg.append(rectangle("bar", x, 26 - height, height), rectangle(health[index] ?? "n", x, 29, 5));
   });
   cell.replaceChildren(svg);
 }
@@ -289,6 +290,7 @@ function drawClient(row, client, cells) {
   setText(cells[2], limitText(client));
   setText(cells[3], count(client.refused));
   setText(cells[4], rate(client.refusing));
+  setSpark(cells[5], client);
 }
 
 function drawClients(figures) {
@@ -299,11 +301,12 @@ function drawClients(figures) {
   setText(at("clients-note"), `${plural(clients.total, "client")} in the configuration; all others together: ` +
     `${plural(clients.other.active, "connection")}, ${whole.format(clients.other.refused)} refused; ` +
     `refused before they were known: ${whole.format(clients.unidentified.refused)}`);
-  const columns = [["Client"], ["Connections"], ["New, at most", "wide"], ["Refused", "number"], ["Per second", "number"]];
+  const columns = [["Client"], ["Connections"], ["New, at most", "wide"], ["Refused", "number"],
+    ["Per second", "number wide"], ["Last 5 minutes", "spark wide"]];
   const create = (list) => {
     const head = make("tr", "", ...columns.map(([text, classes]) => make("th", classes, text)));
     for (const cell of head.cells) cell.scope = "col";
-    return make("div", "card", make("table", "", make("caption", "", list.caption), make("thead", "", head), make("tbody")));
+    return make("div", "card", make("table", "clients", make("caption", "", list.caption), make("thead", "", head), make("tbody")));
   };
   setChildren(at("clients"), lists, (list) => list.caption, create, (card, list) => {
     setRows(card.firstChild, list.clients, (client) => client.name, columns.map(([, classes]) => classes), drawClient, list.empty);
