@@ -98,7 +98,7 @@ static enum close_reason new_refusal(struct demo *demo, uint32_t client)
 
 static void show_talk(struct demo *demo, uint32_t client, struct demo_talk *talk)
 {
-    struct weir_address to = balancer_listener_address(demo->balancer, 0);
+    struct weir_address to = demo->snapshot->listeners[0].bound;
     char answer[ANSWER_MAX] = "";
     uint64_t start_ns = now_ns();
     int err = demo_talk_open(demo->clients, client, &to, talk);
@@ -153,7 +153,7 @@ static void show_guests(struct demo *demo)
 static void show_how_to_join(const struct demo *demo)
 {
     const char *bold = cli_bold(stdout), *plain = cli_plain(stdout), *folder = demo->folder.path;
-    struct weir_address listener = balancer_listener_address(demo->balancer, 0);
+    struct weir_address listener = demo->snapshot->listeners[0].bound;
     unsigned port = weir_address_port(&listener);
     if (!demo->plan.tls)
         printf("  join in        %stelnet 127.0.0.1 %u%s   (and type a line)\n\n", bold, port, plain);
@@ -167,7 +167,7 @@ static void show_how_to_join(const struct demo *demo)
 static void show_welcome(const struct demo *demo)
 {
     const struct demo_plan *plan = &demo->plan;
-    struct weir_address listener = balancer_listener_address(demo->balancer, 0);
+    struct weir_address listener = demo->snapshot->listeners[0].bound;
     struct weir_address http = admin_http_address(demo->admin);
     char text[WEIR_ADDRESS_TEXT_MAX];
     printf("\n  %sWeir demo%s: %" PRIu32 " hosts, %" PRIu32 " clients%s, one balancer\n\n", cli_bold(stdout),
@@ -216,9 +216,10 @@ static int start(struct demo *demo)
 static void stop(struct demo *demo)
 {
     admin_free(&demo->admin);
+    if (demo->balancer == NULL)
+        snapshot_free(&demo->snapshot); /* otherwise it is the balancer's */
     balancer_free(&demo->balancer);
     log_stop();
-    snapshot_free(&demo->snapshot);
     state_free(&demo->state);
     demo_clients_free(&demo->clients);
     demo_folder_remove(&demo->folder);

@@ -15,6 +15,7 @@
 #include "../control/admin.h"
 #include "../control/config.h"
 #include "../control/confine.h"
+#include "../control/reload.h"
 #include "../proxy/balancer.h"
 #include "commands.h"
 #include "options.h"
@@ -23,16 +24,20 @@
 /* `weir run`: start, wait for signals, stop. */
 
 #define DRAIN_LOOK_NS 20000000
+#define TIDY_LOOK_NS 100000000
 #define STOP_NS UINT64_C(10000000000) /* what ending takes at most, when nobody is waited for */
 
 static const int handled_signals[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR2 };
 
 /* What is taken at start, in this order, and given back in the other. */
 struct running {
+    const char *path;
     struct config_errors errors; /* and warnings, until they are logged */
     struct snapshot *snapshot;
     struct state state;
+    uint32_t workers;
     struct balancer *balancer;
+    struct reloader *reloader;
     struct admin *admin;
     struct watchdog *watchdog;
 };
@@ -55,14 +60,13 @@ static uint32_t usable_processors(void)
 
 static int bind_state(struct running *running)
 {
-    struct settings *settings = &running->snapshot->settings;
+    const struct settings *settings = &running->snapshot->settings;
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
         return WEIR_EIO;
-    if (settings->workers == 0)
-        settings->workers = usable_processors();
+    running->workers = settings->workers != 0 ? settings->workers : usable_processors();
     int err = state_new(seed, &running->state);
-    return err != 0 ? err : snapshot_bind(running->snapshot, &running->state, settings->workers);
+    return err != 0 ? err : snapshot_bind(running->snapshot, &running->state, running->workers);
 }
 
 /* Returns an exit status; EXIT_OK: the configuration is good and bound. */
@@ -96,7 +100,9 @@ static int open_all(struct running *running)
     notify_open();
     int err = privileges_find(settings->user, &account);
     if (err == 0)
-        err = balancer_new(running->snapshot, &running->state, settings->workers, &running->balancer);
+        err = balancer_new(running->snapshot, &running->state, running->workers, &running->balancer);
+    if (err == 0)
+        err = reloader_new(running->balancer, &running->state, running->path, &running->reloader);
     if (err != 0)
         return err;
     if (settings->admin_socket != NULL)
@@ -144,25 +150,41 @@ static void drain(struct running *running, const sigset_t *set)
 {
     static const struct timespec look = { .tv_nsec = DRAIN_LOOK_NS };
     struct balancer *balancer = running->balancer;
-    uint64_t timeout_ns = running->snapshot->settings.drain_timeout_ns;
+    uint64_t timeout_ns = balancer_snapshot(balancer)->settings.drain_timeout_ns;
     uint64_t start_ns = balancer_uptime_ns(balancer);
     log_info("draining", LOG_U64("open", balancer_open_connections(balancer)), LOG_MS("drain_timeout_ms", timeout_ns));
     notify_stopping(timeout_ns + STOP_NS, "Waiting for open connections to end");
     balancer_drain(balancer);
     while (!balancer_drained(balancer) && balancer_uptime_ns(balancer) - start_ns < timeout_ns) {
         int number = wait_for_signal(set, &look);
+        if (number == SIGHUP)
+            reloader_run(running->reloader);
         if (number == SIGTERM || number == SIGINT)
             break;
     }
 }
 
+/* While something of an earlier configuration is in use, it is looked at again and again. */
+static int wait_and_tidy(const struct running *running, const sigset_t *set)
+{
+    static const struct timespec look = { .tv_nsec = TIDY_LOOK_NS };
+    int number = -1;
+    while (number < 0 && !balancer_tidy(running->balancer))
+        number = wait_for_signal(set, &look);
+    return number >= 0 ? number : wait_for_signal(set, NULL);
+}
+
+static void reload(const struct running *running)
+{
+    reloader_run(running->reloader);
+}
+
 static void serve(struct running *running, const sigset_t *set)
 {
     for (;;) {
-        int number = wait_for_signal(set, NULL);
+        int number = wait_and_tidy(running, set);
         if (number == SIGHUP)
-            log_warn("reload is not supported yet: restart to read the configuration anew",
-                     LOG_STR("signal", "SIGHUP"));
+            reload(running);
         if (number == SIGTERM)
             drain(running, set);
         if (number == SIGTERM || number == SIGINT)
@@ -177,14 +199,18 @@ static void stop(struct running *running)
     if (was_running)
         notify_stopping(STOP_NS, "Ending");
     watchdog_stop(&running->watchdog);
+    if (running->reloader != NULL)
+        reloader_stop(running->reloader);
     admin_free(&running->admin);
+    reloader_free(&running->reloader);
+    if (running->balancer == NULL)
+        snapshot_free(&running->snapshot); /* otherwise it is the balancer's */
     balancer_free(&running->balancer);
     if (was_running)
         log_info("stopped", LOG_U64("connections_ended", open));
     log_stop();
     notify_close();
     config_errors_free(&running->errors);
-    snapshot_free(&running->snapshot);
     state_free(&running->state);
 }
 
@@ -202,7 +228,7 @@ int cmd_run(int argc, char **argv)
     if (status != CLI_GO_ON)
         return status;
     sigset_t set;
-    struct running running = { 0 };
+    struct running running = { .path = path };
     block_signals(&set);
     status = load(path, &running);
     if (status == EXIT_OK && start(&running) != 0)

@@ -38,7 +38,7 @@ static void look_at_listeners(struct figures *figures, double span, struct momen
             listener->byte_rates[side] = rate_of(&listener->bytes[side], bytes[side], span);
             moment->byte_rates[side] += listener->byte_rates[side];
         }
-        moment->active += (uint32_t)balancer_listener_active(figures->balancer, n);
+        moment->active += (uint32_t)balancer_listener_active(figures->balancer, &snapshot->listeners[n]);
     }
 }
 

@@ -49,12 +49,11 @@ static json_t *listener_json(const struct figures *figures, uint32_t index)
 {
     const struct listener *listener = &figures->snapshot->listeners[index];
     const struct listener_figures *seen = &figures->tables.listeners[index];
-    struct weir_address address = balancer_listener_address(figures->balancer, index);
     char text[WEIR_ADDRESS_TEXT_MAX];
     return json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:o, s:o}", "name", listener->name, "address",
-                     weir_address_format(&address, text, sizeof text), "pool",
+                     weir_address_format(&listener->bound, text, sizeof text), "pool",
                      figures->snapshot->pools[listener->pool].name, "tls", (int)(listener->tls != NULL), "active",
-                     (json_int_t)balancer_listener_active(figures->balancer, index), "rate", number(seen->rate),
+                     (json_int_t)balancer_listener_active(figures->balancer, listener), "rate", number(seen->rate),
                      "to_upstream", number(seen->byte_rates[0]), "to_client", number(seen->byte_rates[1]));
 }
 

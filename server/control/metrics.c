@@ -78,7 +78,7 @@ static void render_connections(struct source *source)
     prometheus_begin(text, "weir_connections_active", "gauge", "Open connections of clients.");
     for (uint32_t n = 0; n < snapshot->listener_count; n++) {
         prometheus_series(text, "listener", snapshot->listeners[n].name);
-        prometheus_number(text, balancer_listener_active(source->balancer, n));
+        prometheus_number(text, balancer_listener_active(source->balancer, &snapshot->listeners[n]));
     }
     prometheus_begin(text, "weir_connections_total", "counter", "Connections of clients that were accepted.");
     for (uint32_t n = 0; n < snapshot->listener_count; n++) {

@@ -46,12 +46,12 @@ static json_t *listeners_json(const struct balancer *balancer, const struct snap
     json_t *array = json_array();
     bool whole = array != NULL;
     for (uint32_t n = 0; whole && n < snapshot->listener_count; n++) {
-        struct weir_address address = balancer_listener_address(balancer, n);
+        const struct listener *listener = &snapshot->listeners[n];
         char text[WEIR_ADDRESS_TEXT_MAX];
-        whole = append(array, json_pack("{s:s, s:s, s:s, s:I}", "name", snapshot->listeners[n].name, "address",
-                                        weir_address_format(&address, text, sizeof text), "pool",
-                                        snapshot->pools[snapshot->listeners[n].pool].name, "active",
-                                        (json_int_t)balancer_listener_active(balancer, n)));
+        whole = append(array, json_pack("{s:s, s:s, s:s, s:I}", "name", listener->name, "address",
+                                        weir_address_format(&listener->bound, text, sizeof text), "pool",
+                                        snapshot->pools[listener->pool].name, "active",
+                                        (json_int_t)balancer_listener_active(balancer, listener)));
     }
     return finish(array, whole);
 }

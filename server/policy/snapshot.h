@@ -56,6 +56,9 @@ struct listener {
     struct tls_settings *tls;      /* NULL: plain */
     struct tls_material *material; /* of the same; the listener's own reference */
     struct position at;
+    bool keep_on_policy_change;     /* connections that the policy forbids, or whose certificates are revoked, go on */
+    bool end_expired;               /* connections end with their client's certificate */
+    struct weir_address bound;      /* while it is listened on: the address, with the port that 0 has become */
     struct listener_record *record; /* bound, with what follows */
     struct listener_slot *slots;    /* one for each worker */
 };

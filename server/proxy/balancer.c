@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "balancer.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <weir/socket.h>
 
 #include "../base/log.h"
+#include "generation.h"
 #include "health.h"
 #include "worker.h"
 
@@ -29,17 +32,19 @@ struct thread {
     struct weir_loop *loop;
     pthread_t pthread;
     bool running;
-    struct weir_message start, drain, stop, pulse;
+    struct weir_message start, drain, stop, pulse, exchange;
+    struct view *view; /* to exchange */
+    sem_t *exchanged;
     _Atomic bool pulse_awaited;
 };
 
 struct balancer {
     struct shared shared;
-    pthread_mutex_t mutex; /* of shared.snapshot, for readers */
+    pthread_mutex_t mutex;      /* of `present`, for readers, and of upstreams' states and limits */
+    struct generation *present; /* the newest first; older ones are there as long as something uses them */
+    sem_t exchanged;            /* once by each worker */
     uint64_t started_ns;
     _Atomic bool draining;
-    struct weir_address *addresses; /* by listener */
-    int *listen_fds;                /* by listener, then worker; -1: given away */
     struct thread threads[];
 };
 
@@ -65,71 +70,36 @@ static uint64_t raise_descriptor_limit(void)
     return limit.rlim_cur;
 }
 
-static uint64_t reserved_descriptors(const struct shared *shared)
+static uint64_t reserved_descriptors(const struct snapshot *snapshot, uint32_t workers)
 {
     uint64_t places = 0;
-    for (uint32_t n = 0; n < shared->snapshot->pool_count; n++)
-        places += shared->snapshot->pools[n].place_count;
+    for (uint32_t n = 0; n < snapshot->pool_count; n++)
+        places += snapshot->pools[n].place_count;
     uint64_t probes = places < RESERVE_PROBES_MAX ? places : RESERVE_PROBES_MAX;
-    return RESERVE_PROCESS + probes + (uint64_t)shared->workers * (RESERVE_WORKER + shared->snapshot->listener_count);
+    return RESERVE_PROCESS + probes + (uint64_t)workers * (RESERVE_WORKER + snapshot->listener_count);
 }
 
-static int plan_descriptors(struct shared *shared)
+static int plan_descriptors(const struct snapshot *snapshot, uint32_t workers, struct fault *fault,
+                            uint32_t *ret_max_connections)
 {
-    const struct settings *settings = &shared->snapshot->settings;
-    uint64_t limit = raise_descriptor_limit(), reserve = reserved_descriptors(shared);
+    const struct settings *settings = &snapshot->settings;
+    uint64_t limit = raise_descriptor_limit(), reserve = reserved_descriptors(snapshot, workers);
     /* Where little is allowed, a part of it still serves connections. */
     uint64_t possible = (limit > 2 * reserve ? limit - reserve : limit / 2) / CONNECTION_DESCRIPTORS;
     possible = possible < UINT32_MAX ? possible : UINT32_MAX;
     if (settings->max_connections > possible) {
-        log_error("max_connections is more than the descriptor limit allows", LOG_STR("file", shared->snapshot->path),
+        fault->at = settings->max_connections_at;
+        snprintf(fault->text, sizeof fault->text,
+                 "max_connections is more than the descriptor limit allows; at most %" PRIu64 " are possible",
+                 possible);
+        log_error("max_connections is more than the descriptor limit allows", LOG_STR("file", snapshot->path),
                   LOG_U64("line", settings->max_connections_at.line), LOG_U64("descriptors", limit),
                   LOG_U64("possible", possible),
                   LOG_STR("hint", "raise the limit (ulimit -n, LimitNOFILE) or lower it"));
         return WEIR_EINVAL;
     }
-    shared->max_connections = settings->max_connections != 0 ? settings->max_connections : (uint32_t)possible;
-    log_info("descriptor budget", LOG_U64("descriptors", limit), LOG_U64("max_connections", shared->max_connections));
+    *ret_max_connections = settings->max_connections != 0 ? settings->max_connections : (uint32_t)possible;
     return 0;
-}
-
-/* Listeners: all of them are open before the first thread starts. */
-
-static int *fd_of(struct balancer *balancer, uint32_t listener, uint32_t worker)
-{
-    return &balancer->listen_fds[worker * balancer->shared.snapshot->listener_count + listener];
-}
-
-static int open_listener(struct balancer *balancer, uint32_t index)
-{
-    const struct listener *listener = &balancer->shared.snapshot->listeners[index];
-    struct weir_address *address = &balancer->addresses[index];
-    const struct weir_listen_options options = { .reuse_port = balancer->shared.workers > 1,
-                                                 .keepalive_s = listener->keepalive_s };
-    *address = listener->address;
-    int err = weir_listen_probe(address);
-    for (uint32_t worker = 0; err == 0 && worker < balancer->shared.workers; worker++) {
-        int fd = weir_listen(address, &options);
-        if (fd < 0)
-            err = fd;
-        else
-            *fd_of(balancer, index, worker) = fd;
-        if (fd >= 0 && worker == 0)
-            err = weir_listen_address(fd, address);
-    }
-    char text[WEIR_ADDRESS_TEXT_MAX];
-    if (err != 0)
-        log_error("cannot listen", LOG_STR("listener", listener->name), LOG_STR("error", weir_strerror(err)),
-                  LOG_STR("address", weir_address_format(&listener->address, text, sizeof text)));
-    return err;
-}
-
-static void close_listeners(struct balancer *balancer)
-{
-    uint32_t count = balancer->shared.snapshot->listener_count * balancer->shared.workers;
-    for (uint32_t n = 0; n < count; n++)
-        if (balancer->listen_fds[n] >= 0)
-            close(balancer->listen_fds[n]);
 }
 
 /* Workers */
@@ -158,24 +128,30 @@ static void deliver_pulse(struct weir_loop *loop, struct weir_message *message)
     atomic_store(&((struct thread *)((char *)message - offsetof(struct thread, pulse)))->pulse_awaited, false);
 }
 
-static int open_worker(struct balancer *balancer, uint32_t index)
+static void deliver_exchange(struct weir_loop *loop, struct weir_message *message)
+{
+    struct thread *thread = (struct thread *)((char *)message - offsetof(struct thread, exchange));
+    (void)loop;
+    worker_exchange(&thread->worker, thread->view);
+    sem_post(thread->exchanged);
+}
+
+static int open_worker(struct balancer *balancer, uint32_t index, enum weir_backend backend)
 {
     struct thread *thread = &balancer->threads[index];
-    const struct weir_loop_options options = { .backend = balancer->shared.snapshot->settings.io };
+    const struct weir_loop_options options = { .backend = backend };
     thread->start.deliver = deliver_start;
     thread->drain.deliver = deliver_drain;
     thread->stop.deliver = deliver_stop;
     thread->pulse.deliver = deliver_pulse;
+    thread->exchange.deliver = deliver_exchange;
+    thread->exchanged = &balancer->exchanged;
     int err = weir_loop_new(&options, &thread->loop);
     if (err == 0)
-        err = worker_init(&thread->worker, &balancer->shared, thread->loop, index, fd_of(balancer, 0, index));
-    if (err != 0) {
+        err = worker_init(&thread->worker, &balancer->shared, thread->loop, index);
+    if (err != 0)
         log_error("cannot start a worker", LOG_U64("worker", index), LOG_STR("error", weir_strerror(err)));
-        return err;
-    }
-    for (uint32_t n = 0; n < balancer->shared.snapshot->listener_count; n++)
-        *fd_of(balancer, n, index) = -1;
-    return 0;
+    return err;
 }
 
 static void *run_worker(void *argument)
@@ -211,36 +187,101 @@ static int start_thread(struct thread *thread)
 
 /* The balancer */
 
-static int open_all(struct balancer *balancer)
+/* All workers take their views; those that run do so in between their other work. */
+static void exchange_views(struct balancer *balancer, const struct generation *generation)
 {
-    struct shared *shared = &balancer->shared;
-    uint32_t fds = shared->snapshot->listener_count * shared->workers;
-    balancer->listen_fds = malloc(fds * sizeof(int));
-    balancer->addresses = calloc(shared->snapshot->listener_count, sizeof *balancer->addresses);
-    if (balancer->listen_fds == NULL || balancer->addresses == NULL)
-        return WEIR_ENOMEM;
-    for (uint32_t n = 0; n < fds; n++)
-        balancer->listen_fds[n] = -1;
-    int err = plan_descriptors(shared);
+    for (uint32_t n = 0; n < balancer->shared.workers; n++) {
+        struct thread *thread = &balancer->threads[n];
+        thread->view = generation->views[n];
+        if (thread->running)
+            weir_loop_post(thread->loop, &thread->exchange);
+        else
+            deliver_exchange(thread->loop, &thread->exchange);
+    }
+    for (uint32_t n = 0; n < balancer->shared.workers; n++)
+        while (sem_wait(&balancer->exchanged) != 0)
+            ;
+}
+
+static void apply(struct balancer *balancer, struct generation *generation, uint32_t max_connections)
+{
+    const struct generation *before = balancer->present;
+    pthread_mutex_lock(&balancer->mutex);
+    snapshot_apply(generation->snapshot);
+    health_apply(generation->snapshot, before == NULL ? NULL : before->snapshot);
+    generation->before = balancer->present;
+    balancer->present = generation;
+    pthread_mutex_unlock(&balancer->mutex);
+    atomic_store(&balancer->shared.max_connections, max_connections);
+    exchange_views(balancer, generation);
+}
+
+/* Takes the snapshot, if it succeeds. */
+static int adopt(struct balancer *balancer, struct snapshot *snapshot, struct fault *fault)
+{
+    uint32_t workers = balancer->shared.workers, max_connections = 0;
+    struct worker **list = calloc(workers, sizeof(struct worker *));
+    struct generation *generation = NULL;
+    int err = list == NULL ? WEIR_ENOMEM : plan_descriptors(snapshot, workers, fault, &max_connections);
+    for (uint32_t n = 0; err == 0 && n < workers; n++)
+        list[n] = &balancer->threads[n].worker;
     if (err == 0)
-        err = health_new(shared->snapshot);
-    for (uint32_t n = 0; err == 0 && n < shared->snapshot->listener_count; n++)
-        err = open_listener(balancer, n);
-    for (uint32_t n = 0; err == 0 && n < shared->workers; n++)
-        err = open_worker(balancer, n);
+        err = generation_new(snapshot, balancer->shared.state, list, workers, balancer->present, fault, &generation);
+    free(list);
+    if (err == 0)
+        apply(balancer, generation, max_connections);
     return err;
+}
+
+static int open_all(struct balancer *balancer, struct snapshot *snapshot)
+{
+    struct fault fault = { 0 };
+    int err = 0;
+    for (uint32_t n = 0; err == 0 && n < balancer->shared.workers; n++)
+        err = open_worker(balancer, n, snapshot->settings.io);
+    if (err == 0)
+        err = adopt(balancer, snapshot, &fault);
+    if (err == 0)
+        log_info("descriptor budget", LOG_U64("descriptors", raise_descriptor_limit()),
+                 LOG_U64("max_connections", balancer_max_connections(balancer)));
+    return err;
+}
+
+int balancer_reload(struct balancer *balancer, struct snapshot *snapshot, struct fault *fault)
+{
+    return adopt(balancer, snapshot, fault);
+}
+
+bool balancer_tidy(struct balancer *balancer)
+{
+    bool freed = false;
+    for (struct generation **at = &balancer->present->before; *at != NULL;) {
+        struct generation *generation = *at;
+        if (!generation_is_over(generation)) {
+            at = &generation->before;
+            continue;
+        }
+        *at = generation->before;
+        generation_free(&generation);
+        freed = true;
+    }
+    for (uint32_t n = 0; freed && n < balancer->shared.workers; n++)
+        tls_contexts_sweep(&balancer->threads[n].worker.contexts);
+    if (freed)
+        keep_sweep(&balancer->shared.state->keep);
+    return balancer->present->before == NULL;
 }
 
 static void log_listening(const struct balancer *balancer)
 {
-    const struct snapshot *snapshot = balancer->shared.snapshot;
+    const struct snapshot *snapshot = balancer->present->snapshot;
     const char *fallback = weir_loop_fallback_reason(balancer->threads[0].loop);
     if (fallback != NULL)
         log_warn("io_uring is not available, using epoll", LOG_STR("cause", fallback));
     for (uint32_t n = 0; n < snapshot->listener_count; n++) {
         char text[WEIR_ADDRESS_TEXT_MAX];
         log_info("listening", LOG_STR("listener", snapshot->listeners[n].name),
-                 LOG_STR("address", weir_address_format(&balancer->addresses[n], text, sizeof text)),
+                 LOG_STR("address", weir_address_format(&snapshot->listeners[n].bound, text, sizeof text)),
                  LOG_STR("pool", snapshot->pools[snapshot->listeners[n].pool].name),
                  LOG_U64("workers", balancer->shared.workers), LOG_STR("io", balancer_backend_name(balancer)));
     }
@@ -252,11 +293,11 @@ int balancer_new(struct snapshot *snapshot, struct state *state, uint32_t worker
     if (balancer == NULL)
         return WEIR_ENOMEM;
     pthread_mutex_init(&balancer->mutex, NULL);
-    balancer->shared.snapshot = snapshot;
+    sem_init(&balancer->exchanged, 0, 0);
     balancer->shared.state = state;
     balancer->shared.workers = workers;
     balancer->started_ns = monotonic_ns();
-    int err = open_all(balancer);
+    int err = open_all(balancer, snapshot);
     if (err == 0)
         *ret_balancer = balancer;
     else
@@ -344,22 +385,27 @@ static void stop_workers(struct balancer *balancer)
             pthread_join(balancer->threads[n].pthread, NULL);
 }
 
+static void free_generations(struct balancer *balancer)
+{
+    for (struct generation *generation = balancer->present, *before; generation != NULL; generation = before) {
+        before = generation->before;
+        generation_free(&generation);
+    }
+}
+
 void balancer_free(struct balancer **pbalancer)
 {
     struct balancer *balancer = *pbalancer;
     if (balancer == NULL)
         return;
     stop_workers(balancer);
+    free_generations(balancer);
     for (uint32_t n = 0; n < balancer->shared.workers; n++) {
         worker_free(&balancer->threads[n].worker);
         weir_loop_free(&balancer->threads[n].loop);
     }
-    if (balancer->listen_fds != NULL)
-        close_listeners(balancer);
-    health_free(balancer->shared.snapshot);
+    sem_destroy(&balancer->exchanged);
     pthread_mutex_destroy(&balancer->mutex);
-    free(balancer->listen_fds);
-    free(balancer->addresses);
     free(balancer);
     *pbalancer = NULL;
 }
@@ -373,14 +419,14 @@ struct worker *balancer_worker(struct balancer *balancer, uint32_t worker)
 
 const struct snapshot *balancer_snapshot(const struct balancer *balancer)
 {
-    return balancer->shared.snapshot;
+    return balancer->present->snapshot;
 }
 
 const struct snapshot *balancer_snapshot_ref(const struct balancer *balancer)
 {
     pthread_mutex_t *mutex = (pthread_mutex_t *)&balancer->mutex;
     pthread_mutex_lock(mutex);
-    struct snapshot *snapshot = balancer->shared.snapshot;
+    struct snapshot *snapshot = balancer->present->snapshot;
     atomic_fetch_add_explicit(&snapshot->readers, 1, memory_order_relaxed);
     pthread_mutex_unlock(mutex);
     return snapshot;
@@ -440,14 +486,8 @@ uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, str
     return refusals_read(balancer->threads[worker].worker.refusals, ret_kept);
 }
 
-struct weir_address balancer_listener_address(const struct balancer *balancer, uint32_t listener)
+uint64_t balancer_listener_active(const struct balancer *balancer, const struct listener *of)
 {
-    return balancer->addresses[listener];
-}
-
-uint64_t balancer_listener_active(const struct balancer *balancer, uint32_t listener)
-{
-    const struct listener *of = &balancer->shared.snapshot->listeners[listener];
     uint64_t accepted = 0, closed = 0;
     for (uint32_t worker = 0; worker < balancer->shared.workers; worker++) {
         for (unsigned reason = 0; reason < CLOSE_REASONS; reason++)

@@ -3,6 +3,7 @@
 #define PROXY_BALANCER_H
 
 #include "../policy/snapshot.h"
+#include "generation.h"
 #include "refusals.h"
 
 /* The running balancer: workers (a thread and a loop each), their listeners and connections. One controlling thread,
@@ -12,12 +13,20 @@ struct worker;
 
 /* Opens the listeners and makes the workers' loops, in the calling thread; nothing is accepted yet. The snapshot is
  * bound to `state` for `workers` workers. Why it failed is logged. Returns 0, WEIR_EINVAL (max_connections is more than
- * the descriptors allow) or an error of the listeners (WEIR_EADDRINUSE, ...) or loops; snapshot and state stay the
- * caller's and must outlive the balancer. */
+ * the descriptors allow) or an error of the listeners (WEIR_EADDRINUSE, ...) or loops; the snapshot is the balancer's
+ * from now on, if it succeeds; the state stays the caller's and must outlive it. */
 int balancer_new(struct snapshot *snapshot, struct state *state, uint32_t workers, struct balancer **ret_balancer);
 
 /* Starts the workers' threads and accepts. Returns 0 or WEIR_ENOMEM (logged). */
 int balancer_start(struct balancer *balancer);
+
+/* Puts another snapshot, bound to the same state for as many workers, in the place of the present one: listeners that
+ * stay keep their sockets, connections go on; what is left of the old one is freed by balancer_tidy(). Returns 0: the
+ * snapshot is the balancer's; WEIR_EINVAL or an error of the listeners, with a fault, or WEIR_ENOMEM: nothing has
+ * changed. */
+int balancer_reload(struct balancer *balancer, struct snapshot *snapshot, struct fault *fault);
+/* Frees what nothing uses any more of earlier snapshots. Returns false when some of it is still used: look again. */
+bool balancer_tidy(struct balancer *balancer);
 
 /* Stops accepting; open connections go on. */
 void balancer_drain(struct balancer *balancer);
@@ -59,9 +68,7 @@ uint32_t balancer_open_connections(const struct balancer *balancer);
 uint64_t balancer_worker_busy_ns(const struct balancer *balancer, uint32_t worker);
 /* The last refusals of one worker, the oldest first: copied to room for REFUSALS_KEPT; returns how many. */
 uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, struct refusal *ret_kept);
-/* The address that a listener is bound to (port 0 resolved). */
-struct weir_address balancer_listener_address(const struct balancer *balancer, uint32_t listener);
-/* Open connections of a listener: accepted minus closed. */
-uint64_t balancer_listener_active(const struct balancer *balancer, uint32_t listener);
+/* Open connections of a listener of a snapshot that is held: accepted minus closed. */
+uint64_t balancer_listener_active(const struct balancer *balancer, const struct listener *listener);
 
 #endif

@@ -48,17 +48,17 @@ static struct conn *conn_of_upstream(struct weir_socket *socket)
 
 static struct snapshot *snapshot_of(const struct conn *conn)
 {
-    return conn->acceptor->worker->shared->snapshot;
+    return conn->view->snapshot;
 }
 
 static const struct pool *pool_of(const struct conn *conn)
 {
-    return &snapshot_of(conn)->pools[conn->acceptor->listener->pool];
+    return &snapshot_of(conn)->pools[conn->pool];
 }
 
 static uint64_t now_of(const struct conn *conn)
 {
-    return weir_loop_now(conn->acceptor->worker->loop);
+    return weir_loop_now(conn->gate->worker->loop);
 }
 
 static enum stage close_for(struct conn *conn, enum close_reason reason)
@@ -71,7 +71,7 @@ static enum stage close_for(struct conn *conn, enum close_reason reason)
 
 static void link_conn(struct conn *conn)
 {
-    struct worker *worker = conn->acceptor->worker;
+    struct worker *worker = conn->gate->worker;
     conn->next = worker->conns;
     conn->pprev = &worker->conns;
     if (worker->conns != NULL)
@@ -82,24 +82,25 @@ static void link_conn(struct conn *conn)
 
 static void unlink_conn(struct conn *conn)
 {
-    walk_pass_over(conn->acceptor->worker, conn);
+    walk_pass_over(conn->gate->worker, conn);
     *conn->pprev = conn->next;
     if (conn->next != NULL)
         conn->next->pprev = conn->pprev;
-    atomic_fetch_sub_explicit(&conn->acceptor->worker->shared->open_connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&conn->gate->worker->shared->open_connections, 1, memory_order_relaxed);
 }
 
-void conn_accept(struct acceptor *acceptor, int fd)
+void conn_accept(struct entrance *entrance, int fd)
 {
-    struct worker *worker = acceptor->worker;
-    counter_add_own(&acceptor->slot->accepted, 1);
+    struct worker *worker = entrance->worker;
+    counter_add_own(&entrance->gate->slot->accepted, 1);
     struct conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
-        counter_add_own(&acceptor->slot->closed[CLOSE_OUT_OF_MEMORY], 1);
+        counter_add_own(&entrance->gate->slot->closed[CLOSE_OUT_OF_MEMORY], 1);
         weir_fd_discard(worker->loop, fd);
         return;
     }
-    conn->acceptor = acceptor;
+    conn->gate = gate_hold(entrance->gate);
+    conn->view = view_hold(entrance->view);
     conn->id = ++worker->next_id * worker->shared->workers + worker->index;
     conn->accepted_ns = weir_loop_now(worker->loop);
     conn->timer.fire = time_is_over;
@@ -137,16 +138,16 @@ static void client_shaken(struct handshake *handshake, int status)
 
 static enum stage shake_client(struct conn *conn)
 {
-    struct acceptor *acceptor = conn->acceptor;
+    struct gate *gate = conn->gate;
     if (weir_socket_peer(&conn->client, &conn->peer) != 0)
         return close_for(conn, CLOSE_CLIENT_RESET);
-    if (acceptor->tls == NULL)
+    if (gate->tls == NULL)
         return STAGE_IDENTIFY;
     if (!unauthenticated_enter(conn))
         return close_for(conn, CLOSE_OVER_CAPACITY);
-    if (secure_start(&conn->client_tls, conn, &conn->client, acceptor->tls, NULL, client_shaken) != 0)
+    if (secure_start(&conn->client_tls, conn, &conn->client, gate->tls, NULL, client_shaken) != 0)
         return close_for(conn, CLOSE_OUT_OF_MEMORY);
-    weir_timer_set(acceptor->worker->loop, &conn->timer, conn->accepted_ns + acceptor->listener->handshake_timeout_ns);
+    weir_timer_set(gate->worker->loop, &conn->timer, conn->accepted_ns + gate->handshake_timeout_ns);
     return STAGE_WAIT;
 }
 
@@ -183,6 +184,29 @@ static bool remember_identity(struct conn *conn, const struct identity *identity
     return true;
 }
 
+/* Whoever waited for a handshake while the configuration changed is decided by the new one, as long as its listener is
+ * there. Returns the listener's index. */
+static uint32_t take_present_view(struct conn *conn)
+{
+    const struct entrance *entrance = conn->gate->entrance;
+    const struct gate *gate = entrance->gate != NULL ? entrance->gate : conn->gate;
+    if (entrance->gate != NULL && conn->view != entrance->view) {
+        view_leave(&conn->view);
+        conn->view = view_hold(entrance->view);
+    }
+    conn->pool = snapshot_of(conn)->listeners[gate->index].pool;
+    return gate->index;
+}
+
+static void take_client(struct conn *conn, const struct client *client)
+{
+    if (client == NULL)
+        return;
+    conn->configured = client;
+    conn->client_record = client->kept;
+    kept_ref(&client->kept->kept);
+}
+
 static enum stage identify(struct conn *conn)
 {
     struct identity identity = { .address = conn->peer };
@@ -191,9 +215,9 @@ static enum stage identify(struct conn *conn)
         tls_session_identity(conn->client_tls.session, &identity);
     conn->shaken_ns = now_of(conn);
     if (conn->client_tls.session != NULL)
-        histogram_add_own(&conn->acceptor->slot->handshake, conn->shaken_ns - conn->accepted_ns);
-    decide(snapshot_of(conn), conn->acceptor->index, &identity, &decision);
-    conn->configured = decision.client;
+        histogram_add_own(&conn->gate->slot->handshake, conn->shaken_ns - conn->accepted_ns);
+    decide(snapshot_of(conn), take_present_view(conn), &identity, &decision);
+    take_client(conn, decision.client);
     conn->counters = decision.counters;
     conn->limits = decision.limits;
     conn->set = decision.set;
@@ -205,8 +229,8 @@ static enum stage identify(struct conn *conn)
 /* The name may hold any bytes. */
 struct conn_name conn_client_name(const struct conn *conn)
 {
-    if (conn->configured != NULL)
-        return (struct conn_name){ conn->configured->name, (uint32_t)strlen(conn->configured->name) };
+    if (conn->client_record != NULL)
+        return (struct conn_name){ conn->client_record->name, (uint32_t)strlen(conn->client_record->name) };
     return (struct conn_name){ conn->own_name, conn->own_name_size };
 }
 
@@ -214,10 +238,10 @@ struct conn_name conn_client_name(const struct conn *conn)
 
 static enum stage limit(struct conn *conn)
 {
-    struct weir_limiter *limiter = conn->acceptor->worker->shared->state->limiter;
+    struct weir_limiter *limiter = conn->gate->worker->shared->state->limiter;
     struct conn_name name = conn_client_name(conn);
-    int err = conn->configured != NULL
-                  ? weir_client_enter(conn->configured->record, conn->limits, now_of(conn), &conn->slot)
+    int err = conn->client_record != NULL
+                  ? weir_client_enter(conn->client_record->client, conn->limits, now_of(conn), &conn->slot)
                   : weir_limiter_enter(limiter, name.bytes, name.size, conn->limits, now_of(conn), &conn->slot);
     switch (err) {
     case 0:
@@ -247,22 +271,25 @@ static enum stage select_upstream(struct conn *conn)
 
 /* Connect. The client is watched meanwhile: if it goes, nobody waits for the upstream. */
 
-static struct upstream *upstream_of(const struct conn *conn)
+static void set_target(struct conn *conn, struct place_health *target)
 {
-    const struct place *place = &pool_of(conn)->places[conn->lease.place];
-    return &snapshot_of(conn)->upstreams[place->upstream];
+    if (conn->target != NULL)
+        kept_unref(&conn->target->kept);
+    conn->target = target;
+    if (target != NULL)
+        kept_ref(&target->kept);
 }
 
 static enum stage connect_upstream(struct conn *conn)
 {
-    struct weir_loop *loop = conn->acceptor->worker->loop;
-    conn->target = upstream_of(conn);
+    struct weir_loop *loop = conn->gate->worker->loop;
+    set_target(conn, health_of(pool_of(conn), conn->lease.place));
     conn->connecting_ns = now_of(conn);
     weir_tried_add(&conn->tried, conn->lease.upstream);
     conn->upstream = (struct weir_socket){ 0 };
     weir_socket_init(&conn->upstream, loop, &upstream_events);
     conn->upstream_open = true;
-    weir_connect(&conn->upstream, &conn->target->address, conn->acceptor->listener->keepalive_s);
+    weir_connect(&conn->upstream, &conn->target->address, conn->gate->keepalive_s);
     weir_timer_set(loop, &conn->timer, conn->connecting_ns + pool_of(conn)->connect_timeout_ns);
     if (!conn->client_watched && conn->client_tls.session == NULL)
         weir_watch(&conn->client);
@@ -296,15 +323,15 @@ static enum upstream_failure failure_of(int status)
  * that another upstream may still be reached; without descriptors or memory it would fare no better. */
 static void attempt_failed(struct conn *conn, int status, enum upstream_failure failure, const char *cause)
 {
-    weir_timer_stop(conn->acceptor->worker->loop, &conn->timer);
+    weir_timer_stop(conn->gate->worker->loop, &conn->timer);
     free(conn->trouble);
     conn->trouble = strdup(cause);
     if (is_our_fault(status)) {
         conn->failure = CLOSE_OVER_CAPACITY;
     } else {
         conn->failure = status == WEIR_ETIMEDOUT ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED;
-        counter_add(&conn->target->counters->failures[failure], 1);
-        health_traffic(pool_of(conn), conn->lease.place, false, conn->connecting_ns, now_of(conn), cause);
+        counter_add(&conn->target->upstream->counters.failures[failure], 1);
+        health_traffic(conn->target, false, conn->connecting_ns, now_of(conn), cause);
     }
     if (is_our_fault(status) && status != WEIR_EADDRNOTAVAIL) {
         conn_run(conn, close_for(conn, CLOSE_OVER_CAPACITY));
@@ -351,7 +378,7 @@ static void upstream_shaken(struct handshake *handshake, int status)
 
 static enum stage shake_upstream(struct conn *conn)
 {
-    struct tls_context *context = conn->acceptor->worker->pool_tls[conn->acceptor->listener->pool];
+    struct tls_context *context = conn->view->pool_tls[conn->pool];
     if (context == NULL)
         return STAGE_RELAY;
     int err =
@@ -401,20 +428,21 @@ static void relay_ended(struct weir_relay *relay, enum weir_relay_end end)
 static void upstream_answered(struct weir_relay *relay)
 {
     const struct conn *conn = (struct conn *)((char *)relay - offsetof(struct conn, relay));
-    health_traffic(pool_of(conn), conn->lease.place, true, conn->connected_ns, now_of(conn), "it answered");
+    health_traffic(conn->target, true, conn->connected_ns, now_of(conn), "it answered");
 }
 
 static enum stage relay(struct conn *conn)
 {
-    struct worker *worker = conn->acceptor->worker;
+    struct worker *worker = conn->gate->worker;
     weir_timer_stop(worker->loop, &conn->timer);
     conn->connected_ns = now_of(conn);
-    counter_add(&conn->target->counters->connections, 1);
+    counter_add(&conn->target->upstream->counters.connections, 1);
     histogram_add_own(&pool_of(conn)->slots[worker->index].connect, conn->connected_ns - conn->connecting_ns);
+    view_leave(&conn->view);
     conn->relay.filters[WEIR_RELAY_CLIENT] = secure_filter(&conn->client_tls);
     conn->relay.filters[WEIR_RELAY_UPSTREAM] = secure_filter(&conn->upstream_tls);
     conn->relay.answered = upstream_answered;
-    weir_relay_start(&conn->relay, worker->loop, &conn->client, &conn->upstream, &conn->acceptor->relay, relay_ended);
+    weir_relay_start(&conn->relay, worker->loop, &conn->client, &conn->upstream, &conn->gate->relay, relay_ended);
     secure_feed(&conn->upstream_tls, &conn->relay, WEIR_RELAY_UPSTREAM);
     if (conn->reason == CLOSE_NONE)
         secure_feed(&conn->client_tls, &conn->relay, WEIR_RELAY_CLIENT);
@@ -431,15 +459,15 @@ static void judge_upstream(const struct conn *conn)
         return;
     bool silent = conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes == 0;
     if (conn->reason == CLOSE_UPSTREAM_RESET)
-        counter_add(&conn->target->counters->failures[UPSTREAM_FAILURE_RESET], 1);
+        counter_add(&conn->target->upstream->counters.failures[UPSTREAM_FAILURE_RESET], 1);
     if (silent && (conn->reason == CLOSE_DONE || conn->reason == CLOSE_UPSTREAM_RESET))
-        health_traffic(pool_of(conn), conn->lease.place, conn->reason == CLOSE_DONE, conn->connected_ns, now_of(conn),
+        health_traffic(conn->target, conn->reason == CLOSE_DONE, conn->connected_ns, now_of(conn),
                        "connection reset before its first byte");
 }
 
 static void count_close(const struct conn *conn)
 {
-    struct listener_slot *slot = conn->acceptor->slot;
+    struct listener_slot *slot = conn->gate->slot;
     counter_add_own(&slot->closed[conn->reason], 1);
     histogram_add_own(&slot->connection, now_of(conn) - conn->accepted_ns);
     bool refused = conn->connected_ns == 0 && close_reason_level(conn->reason) == LOG_LEVEL_WARN;
@@ -451,7 +479,7 @@ static void count_close(const struct conn *conn)
 
 static void close_client(struct conn *conn, enum weir_close_mode mode)
 {
-    weir_timer_stop(conn->acceptor->worker->loop, &conn->timer);
+    weir_timer_stop(conn->gate->worker->loop, &conn->timer);
     secure_stop(&conn->client_tls);
     conn->client.events = &client_events;
     weir_close(&conn->client, mode);
@@ -490,7 +518,7 @@ static bool deserves_farewell(const struct conn *conn)
 
 static void close_conn(struct conn *conn)
 {
-    struct weir_loop *loop = conn->acceptor->worker->loop;
+    struct weir_loop *loop = conn->gate->worker->loop;
     /* Whoever was cut off must not take that for a clean end. */
     enum weir_close_mode mode = conn->reason == CLOSE_DONE ? WEIR_CLOSE_NORMAL : WEIR_CLOSE_RESET;
     weir_timer_stop(loop, &conn->timer);
@@ -501,6 +529,7 @@ static void close_conn(struct conn *conn)
     weir_client_leave(&conn->slot);
     count_close(conn);
     conn_log(conn, now_of(conn));
+    view_leave(&conn->view);
 
     conn->sockets_closing = conn->upstream_open ? 2 : 1;
     close_upstream(conn, mode);
@@ -517,11 +546,15 @@ static void socket_closed(struct conn *conn)
     assert(conn->sockets_closing > 0);
     if (--conn->sockets_closing > 0)
         return;
-    struct worker *worker = conn->acceptor->worker;
+    struct worker *worker = conn->gate->worker;
     weir_relay_release(&conn->relay);
     secure_free(&conn->client_tls);
     secure_free(&conn->upstream_tls);
     unlink_conn(conn);
+    set_target(conn, NULL);
+    if (conn->client_record != NULL)
+        kept_unref(&conn->client_record->kept);
+    gate_leave(&conn->gate);
     free(conn->own_name);
     free(conn->identity);
     free(conn->trouble);

@@ -2,7 +2,9 @@
 #ifndef PROXY_CONN_H
 #define PROXY_CONN_H
 
+#include "entrance.h"
 #include "handshake.h"
+#include "health.h"
 #include "worker.h"
 
 struct conn;
@@ -37,7 +39,9 @@ struct conn_name {
 
 /* One connection, from accept to close: see conn.c. All of it belongs to the loop's thread. */
 struct conn {
-    struct acceptor *acceptor;
+    struct gate *gate;
+    struct view *view;          /* that it is decided by; NULL: it has reached its relay, and asks nothing more */
+    uint32_t pool;              /* in the view's snapshot */
     struct conn *next, **pprev; /* in the worker's list */
     uint64_t id;
     enum close_reason reason;  /* CLOSE_NONE while it is open */
@@ -52,8 +56,9 @@ struct conn {
 
     /* who */
     struct weir_address peer;
-    const struct client *configured; /* NULL: an unknown client */
-    char *own_name;                  /* of an unknown client; any bytes */
+    const struct client *configured;     /* of the view, while it has one; NULL: an unknown client */
+    struct client_record *client_record; /* likewise; to the end */
+    char *own_name;                      /* of an unknown client; any bytes */
     uint32_t own_name_size, identity_size;
     char *identity; /* of a certificate: "dns:alice.example.com"; any bytes */
     char *trouble;  /* what the last failed attempt to connect met */
@@ -65,15 +70,15 @@ struct conn {
     struct weir_set *set;
     struct weir_tried tried;
     struct weir_lease lease;
-    struct upstream *target; /* of the lease, or of the last attempt */
-    struct weir_timer timer; /* connect_timeout */
+    struct place_health *target; /* of the lease, or of the last attempt; NULL: none yet */
+    struct weir_timer timer;     /* connect_timeout */
     struct weir_relay relay;
 
     uint64_t accepted_ns, shaken_ns, connecting_ns, connected_ns; /* 0: not yet */
 };
 
 /* Takes over an accepted descriptor; everything else happens by itself. */
-void conn_accept(struct acceptor *acceptor, int fd);
+void conn_accept(struct entrance *entrance, int fd);
 
 /* Ends a connection for a reason from outside; its memory goes back when its sockets have closed. Does nothing if it is
  * closing already. */

@@ -21,17 +21,17 @@ static void describe_rate(const struct weir_limits *limits, char *text, size_t s
 /* The rule that keeps the client from the first upstream of the pool; NULL: there is none for it. */
 static const struct rule *rule_of_refusal(const struct conn *conn)
 {
-    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    const struct snapshot *snapshot = conn->view->snapshot;
     uint32_t client = conn->configured != NULL ? (uint32_t)(conn->configured - snapshot->clients) : ANY_INDEX;
     const struct rule *rule = NULL;
-    policy_allows(snapshot, client, conn->acceptor->listener->pool, 0, &rule);
+    policy_allows(snapshot, client, conn->pool, 0, &rule);
     return rule;
 }
 
 static void describe_policy(const struct conn *conn, char *text, size_t size)
 {
-    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
-    const char *pool = snapshot->pools[conn->acceptor->listener->pool].name;
+    const struct snapshot *snapshot = conn->view->snapshot;
+    const char *pool = snapshot->pools[conn->pool].name;
     const struct rule *rule = rule_of_refusal(conn);
     if (rule != NULL)
         snprintf(text, size, "%s:%" PRIu32 " denies pool %s", snapshot->path, rule->at.line, pool);
@@ -41,8 +41,8 @@ static void describe_policy(const struct conn *conn, char *text, size_t size)
 
 static void describe_set(const struct conn *conn, char *text, size_t size)
 {
-    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
-    unavailable_describe(snapshot, &snapshot->pools[conn->acceptor->listener->pool], conn->set, text, size);
+    const struct snapshot *snapshot = conn->view->snapshot;
+    unavailable_describe(snapshot, &snapshot->pools[conn->pool], conn->set, text, size);
 }
 
 static const char *describe(const struct conn *conn, char *text, size_t size)
@@ -66,7 +66,7 @@ static const char *describe(const struct conn *conn, char *text, size_t size)
     case CLOSE_OVER_CAPACITY:
         if (conn->trouble == NULL)
             return NULL;
-        snprintf(text, size, "%s: %s", conn->target->name, conn->trouble);
+        snprintf(text, size, "%s: %s", conn->target->upstream->name, conn->trouble);
         break;
     case CLOSE_TLS_NO_CERTIFICATE:
     case CLOSE_TLS_BAD_CERTIFICATE:
@@ -91,12 +91,12 @@ static struct conn_name identity_of(const struct conn *conn, char *host, size_t 
 
 void conn_keep_refusal(const struct conn *conn)
 {
-    const struct worker *worker = conn->acceptor->worker;
+    const struct worker *worker = conn->gate->worker;
     char room[DETAIL_BYTES], host[WEIR_ADDRESS_TEXT_MAX];
     const char *detail = describe(conn, room, sizeof room);
     struct conn_name client = conn_client_name(conn), identity = identity_of(conn, host, sizeof host);
     struct refusal refusal = { .id = conn->id, .wall_ns = weir_loop_wall(worker->loop), .reason = conn->reason };
-    memcpy(refusal.listener, conn->acceptor->listener->name, sizeof refusal.listener);
+    memcpy(refusal.listener, conn->gate->record->name, sizeof refusal.listener);
     weir_address_format(&conn->peer, refusal.peer, sizeof refusal.peer);
     refusal_text_set(&refusal.client, client.bytes, client.size);
     refusal_text_set(&refusal.identity, identity.bytes, identity.size);
@@ -106,24 +106,24 @@ void conn_keep_refusal(const struct conn *conn)
 
 void conn_log(const struct conn *conn, uint64_t now_ns)
 {
-    const struct snapshot *snapshot = conn->acceptor->worker->shared->snapshot;
+    const struct snapshot *snapshot = conn->gate->worker->view->snapshot;
     enum log_level level = close_reason_level(conn->reason);
     if ((level == LOG_LEVEL_INFO && !snapshot->settings.log_connections) || !log_enabled(level))
         return;
-    char peer[WEIR_ADDRESS_TEXT_MAX], host[WEIR_ADDRESS_TEXT_MAX], target[WEIR_ADDRESS_TEXT_MAX];
+    char peer[WEIR_ADDRESS_TEXT_MAX], host[WEIR_ADDRESS_TEXT_MAX], address[WEIR_ADDRESS_TEXT_MAX];
     char detail[DETAIL_BYTES];
-    const struct upstream *upstream = conn->target;
+    const struct place_health *target = conn->target;
     const struct tls_session *session = conn->client_tls.session;
     struct conn_name client = conn_client_name(conn), identity = identity_of(conn, host, sizeof host);
     const struct log_field fields[] = {
         LOG_U64("id", conn->id),
-        LOG_STR("listener", conn->acceptor->listener->name),
+        LOG_STR("listener", conn->gate->record->name),
         LOG_BYTES("client", client.bytes, client.size),
         LOG_BYTES("identity", identity.bytes, identity.size),
         LOG_STR("peer", weir_address_format(&conn->peer, peer, sizeof peer)),
-        LOG_STR("upstream", upstream != NULL ? upstream->name : ""),
+        LOG_STR("upstream", target != NULL ? target->upstream->name : ""),
         LOG_STR("upstream_address",
-                upstream != NULL ? weir_address_format(&upstream->address, target, sizeof target) : ""),
+                target != NULL ? weir_address_format(&target->address, address, sizeof address) : ""),
         LOG_STR("reason", close_reason_label(conn->reason)),
         LOG_U64("to_upstream_bytes", conn->relay.direction[WEIR_RELAY_CLIENT].bytes),
         LOG_U64("to_client_bytes", conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes),

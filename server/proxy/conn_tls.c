@@ -23,7 +23,7 @@ int secure_start(struct secure *secure, struct conn *conn, struct weir_socket *s
         return err;
     }
     secure->handshake->owner = conn;
-    handshake_start(secure->handshake, &conn->acceptor->worker->handshakes, socket, secure->session, done);
+    handshake_start(secure->handshake, &conn->gate->worker->handshakes, socket, secure->session, done);
     return 0;
 }
 
@@ -80,8 +80,8 @@ static uint32_t count_source(const struct worker *worker, const struct weir_addr
 
 bool unauthenticated_enter(struct conn *conn)
 {
-    struct worker *worker = conn->acceptor->worker;
-    const struct settings *settings = &worker->shared->snapshot->settings;
+    struct worker *worker = conn->gate->worker;
+    const struct settings *settings = &worker->view->snapshot->settings;
     uint32_t per_source = settings->max_handshakes_per_source;
     if (per_source != 0 && count_source(worker, &conn->peer) >= per_source)
         return false;
@@ -97,7 +97,7 @@ bool unauthenticated_enter(struct conn *conn)
 
 void unauthenticated_leave(struct conn *conn)
 {
-    struct worker *worker = conn->acceptor->worker;
+    struct worker *worker = conn->gate->worker;
     if (conn->pprev_nobody == NULL)
         return;
     *conn->pprev_nobody = conn->next_nobody;

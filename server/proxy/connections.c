@@ -77,7 +77,8 @@ static bool fits(const struct connections_query *query, const struct conn *conn)
     if (query->client != NULL &&
         (client.size != strlen(query->client) || memcmp(client.bytes, query->client, client.size) != 0))
         return false;
-    return query->upstream == NULL || (conn->target != NULL && strcmp(conn->target->name, query->upstream) == 0);
+    return query->upstream == NULL ||
+           (conn->target != NULL && strcmp(conn->target->upstream->name, query->upstream) == 0);
 }
 
 static void copy_text(struct connection_text *text, const char *bytes, size_t size)
@@ -105,7 +106,7 @@ static void copy_upstream(const struct conn *conn, struct connection *copy)
 {
     if (conn->target == NULL)
         return;
-    memcpy(copy->upstream, conn->target->name, sizeof copy->upstream);
+    memcpy(copy->upstream, conn->target->upstream->name, sizeof copy->upstream);
     weir_address_format(&conn->target->address, copy->upstream_address, sizeof copy->upstream_address);
 }
 
@@ -116,14 +117,14 @@ static void copy_conn(const struct conn *conn, struct connection *copy)
         .id = conn->id,
         .to_upstream_bytes = conn->relay.direction[WEIR_RELAY_CLIENT].bytes,
         .to_client_bytes = conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes,
-        .duration_ns = weir_loop_now(conn->acceptor->worker->loop) - conn->accepted_ns,
+        .duration_ns = weir_loop_now(conn->gate->worker->loop) - conn->accepted_ns,
         .handshake_ns = session != NULL ? conn->shaken_ns - conn->accepted_ns : 0,
         .connect_ns = conn->connected_ns != 0 ? conn->connected_ns - conn->connecting_ns : 0,
         .tries = conn->tried.count,
         .tls_version = session != NULL ? tls_session_version(session) : "",
         .tls_cipher = session != NULL ? tls_session_cipher(session) : "",
     };
-    memcpy(copy->listener, conn->acceptor->listener->name, sizeof copy->listener);
+    memcpy(copy->listener, conn->gate->record->name, sizeof copy->listener);
     copy_who(conn, copy);
     copy_upstream(conn, copy);
 }

@@ -13,47 +13,88 @@
 
 #define EJECTION_MAX_NS (60 * UINT64_C(1000000000))
 
-static void init_place(struct place_health *health, const struct snapshot *snapshot, const struct pool *pool,
-                       uint32_t place)
+static struct weir_health_options options_of(const struct health_settings *settings)
 {
-    const struct health_settings *settings = &pool->health;
-    const struct weir_health_options options = {
+    return (struct weir_health_options){
         .fall = settings->fall,
         .rise = settings->rise,
         .eject_after = settings->passive ? settings->fall : 0,
         .eject_ns = settings->interval_ns,
         .eject_max_ns = settings->interval_ns > EJECTION_MAX_NS ? settings->interval_ns : EJECTION_MAX_NS,
     };
-    pthread_mutex_init(&health->mutex, NULL);
-    weir_health_init(&health->machine, &options);
-    health->pool = pool;
-    health->place = place;
-    health->upstream = snapshot->upstreams[pool->places[place].upstream].name;
 }
 
-int health_new(struct snapshot *snapshot)
+/* Places */
+
+static void free_place(struct kept *kept)
 {
-    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
-        struct pool *pool = &snapshot->pools[n];
-        struct place_health *places = calloc(pool->place_count, sizeof *places);
-        if (places == NULL) {
-            health_free(snapshot);
-            return WEIR_ENOMEM;
-        }
-        for (uint32_t place = 0; place < pool->place_count; place++)
-            init_place(&places[place], snapshot, pool, place);
-        pool->health_state = places;
-    }
+    struct place_health *health = (struct place_health *)kept;
+    kept_unref(&health->upstream->kept);
+    pthread_mutex_destroy(&health->mutex);
+    free(health->key);
+    free(health);
+}
+
+static int make_place(struct keep *keep, const char *key, const struct pool *pool, const struct upstream *upstream,
+                      struct place_health **ret_health)
+{
+    const struct weir_health_options options = options_of(&pool->health);
+    struct place_health *health = calloc(1, sizeof *health);
+    if (health == NULL)
+        return WEIR_ENOMEM;
+    health->kept.free = free_place;
+    health->upstream = upstream->record;
+    kept_ref(&upstream->record->kept);
+    health->address = upstream->address;
+    pthread_mutex_init(&health->mutex, NULL);
+    weir_health_init(&health->machine, &options);
+    health->key = strdup(key);
+    int err = health->key == NULL
+                  ? WEIR_ENOMEM
+                  : keep_add(keep, KEPT_PLACE, health->key, (uint32_t)strlen(health->key), &health->kept);
+    if (err != 0)
+        free_place(&health->kept);
+    else
+        *ret_health = health;
+    return err;
+}
+
+static int get_place(struct keep *keep, const struct pool *pool, const struct upstream *upstream,
+                     struct place_health **ret_health)
+{
+    char key[2 * (NAME_MAX_BYTES + 1) + WEIR_ADDRESS_TEXT_MAX];
+    snprintf(key, sizeof key, "%s/%s/%s", pool->name, upstream->name, upstream->row->text);
+    struct kept *found = keep_find(keep, KEPT_PLACE, key, (uint32_t)strlen(key));
+    if (found == NULL)
+        return make_place(keep, key, pool, upstream, ret_health);
+    *ret_health = (struct place_health *)found;
     return 0;
+}
+
+int health_new(struct snapshot *snapshot, struct state *state)
+{
+    int err = 0;
+    for (uint32_t n = 0; err == 0 && n < snapshot->pool_count; n++) {
+        struct pool *pool = &snapshot->pools[n];
+        struct place_health **places = calloc(pool->place_count, sizeof(struct place_health *));
+        pool->health_state = places;
+        err = places == NULL ? WEIR_ENOMEM : 0;
+        for (uint32_t place = 0; err == 0 && place < pool->place_count; place++)
+            err = get_place(&state->keep, pool, &snapshot->upstreams[pool->places[place].upstream], &places[place]);
+    }
+    if (err != 0)
+        health_free(snapshot);
+    return err;
 }
 
 void health_free(struct snapshot *snapshot)
 {
     for (uint32_t n = 0; n < snapshot->pool_count; n++) {
         struct pool *pool = &snapshot->pools[n];
-        struct place_health *places = pool->health_state;
+        struct place_health **places = pool->health_state;
         for (uint32_t place = 0; places != NULL && place < pool->place_count; place++)
-            pthread_mutex_destroy(&places[place].mutex);
+            if (places[place] != NULL)
+                kept_unref(&places[place]->kept);
         free(places);
         pool->health_state = NULL;
     }
@@ -61,7 +102,44 @@ void health_free(struct snapshot *snapshot)
 
 struct place_health *health_of(const struct pool *pool, uint32_t place)
 {
-    return (struct place_health *)pool->health_state + place;
+    return ((struct place_health **)pool->health_state)[place];
+}
+
+/* A place that nobody looked after for a while begins anew. */
+static void show(struct place_health *health, const struct pool *pool, uint32_t place)
+{
+    const struct weir_health_options options = options_of(&pool->health);
+    pthread_mutex_lock(&health->mutex);
+    if (health->pool == NULL)
+        weir_health_init(&health->machine, &options);
+    health->machine.options = options;
+    health->pool = pool;
+    health->place = place;
+    weir_pool_set_health(pool->balancing, place, weir_health_place(&health->machine));
+    pthread_mutex_unlock(&health->mutex);
+}
+
+static bool is_of(const struct pool *pool, const struct snapshot *snapshot)
+{
+    return pool >= snapshot->pools && pool < snapshot->pools + snapshot->pool_count;
+}
+
+static void hide(struct place_health *health, const struct snapshot *snapshot)
+{
+    pthread_mutex_lock(&health->mutex);
+    if (health->pool != NULL && !is_of(health->pool, snapshot))
+        health->pool = NULL;
+    pthread_mutex_unlock(&health->mutex);
+}
+
+void health_apply(struct snapshot *snapshot, const struct snapshot *before)
+{
+    for (uint32_t n = 0; n < snapshot->pool_count; n++)
+        for (uint32_t place = 0; place < snapshot->pools[n].place_count; place++)
+            show(health_of(&snapshot->pools[n], place), &snapshot->pools[n], place);
+    for (uint32_t n = 0; before != NULL && n < before->pool_count; n++)
+        for (uint32_t place = 0; place < before->pools[n].place_count; place++)
+            hide(health_of(&before->pools[n], place), snapshot);
 }
 
 const char *health_certificate_expires(const struct place_health *health, char text[HEALTH_EXPIRY_BYTES])
@@ -95,7 +173,7 @@ static void log_change(const struct place_health *health, enum weir_health_chang
         snprintf(text, sizeof text, "%s", cause);
     bool bad = change == WEIR_HEALTH_WENT_DOWN || change == WEIR_HEALTH_EJECTED;
     log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, messages[change],
-              LOG_FIELDS(LOG_STR("pool", health->pool->name), LOG_STR("upstream", health->upstream),
+              LOG_FIELDS(LOG_STR("pool", health->pool->name), LOG_STR("upstream", health->upstream->name),
                          LOG_STR("cause", text),
                          LOG_STR("certificate_expires", health_certificate_expires(health, expires))));
 }
@@ -103,7 +181,7 @@ static void log_change(const struct place_health *health, enum weir_health_chang
 /* With the mutex held: what choosing sees follows the machine in the same order. */
 static void publish(struct place_health *health, enum weir_health_change change, uint64_t now_ns, const char *cause)
 {
-    if (change == WEIR_HEALTH_SAME)
+    if (change == WEIR_HEALTH_SAME || health->pool == NULL)
         return;
     if (change == WEIR_HEALTH_CAME_UP || change == WEIR_HEALTH_RETURNED)
         weir_pool_slow_start(health->pool->balancing, health->place, health->pool->slow_start_ns, now_ns);
@@ -120,6 +198,14 @@ void health_on_ejection(struct place_health *health, void (*ejected)(void *conte
     pthread_mutex_lock(&health->mutex);
     health->ejected = ejected;
     health->ejected_context = context;
+    pthread_mutex_unlock(&health->mutex);
+}
+
+void health_off_ejection(struct place_health *health, const void *context)
+{
+    pthread_mutex_lock(&health->mutex);
+    if (health->ejected_context == context)
+        health->ejected = NULL;
     pthread_mutex_unlock(&health->mutex);
 }
 
@@ -155,10 +241,8 @@ static uint32_t jitter_of(const struct place_health *health, uint64_t now_ns)
     return (uint32_t)((now_ns ^ (uint64_t)health->place << 20) * UINT64_C(0x9E3779B97F4A7C15) >> 32);
 }
 
-void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t since_ns, uint64_t now_ns,
-                    const char *cause)
+void health_traffic(struct place_health *health, bool good, uint64_t since_ns, uint64_t now_ns, const char *cause)
 {
-    struct place_health *health = health_of(pool, place);
     uint64_t troubled_ns = atomic_load_explicit(&health->troubled_ns, memory_order_relaxed);
     if (good && (troubled_ns == 0 || since_ns <= troubled_ns))
         return;

@@ -9,26 +9,35 @@
 
 #include "../policy/snapshot.h"
 
-/* The health of every place of every pool: libweir's state machine, fed by real connections of all workers and by the
- * checks of one, and what follows from its changes: the pool's view, and one log line each. */
 #define HEALTH_CAUSE_BYTES 96
 
+/* The health of every place of every pool, from one snapshot to the next: libweir's state machine, fed by real
+ * connections of all workers and by the checks of one, and what follows from its changes: the pool's view, and one log
+ * line each. */
 struct place_health {
+    struct kept kept;
+    struct upstream_record *upstream; /* held */
+    struct weir_address address;      /* of the upstream */
+    char *key;                        /* pool, upstream and address */
     pthread_mutex_t
         mutex; /* held for a few instructions; taken only on failures, checks, and successes after a failure */
     struct weir_health machine;
     const struct pool *pool;
     uint32_t place;
     char cause[HEALTH_CAUSE_BYTES];        /* of its going down */
-    const char *upstream;                  /* name, for the log */
     _Atomic uint64_t troubled_ns;          /* time of the last failure; 0: none since the last success */
+    _Atomic uint64_t checked_ns;           /* when the last check began; 0: there was none */
     _Atomic int64_t certificate_expires_s; /* of the last check's handshake, in seconds since 1970; 0: not known */
     void (*ejected)(void *context);        /* tells the prober, with the mutex held; any thread */
     void *ejected_context;
 };
 
-/* Makes the state of all places of a bound snapshot. Returns 0 or WEIR_ENOMEM. */
-int health_new(struct snapshot *snapshot);
+/* Finds or makes the state of all places of a bound snapshot. What runs is not touched. Returns 0 or WEIR_ENOMEM.
+ * Control thread, like the next two. */
+int health_new(struct snapshot *snapshot, struct state *state);
+/* The snapshot is the one that counts from now on: its places show their health and are judged by its settings. Places
+ * of `before` (NULL: there was none) that it does not name show theirs no more. */
+void health_apply(struct snapshot *snapshot, const struct snapshot *before);
 /* Accepts a snapshot without. */
 void health_free(struct snapshot *snapshot);
 
@@ -40,12 +49,12 @@ void health_set_state(const struct snapshot *snapshot, const struct upstream *up
 
 /* How a real connection went. `since_ns`: when it was opened: a success older than the last failure proves nothing.
  * `cause`: static, for the log. Any thread. */
-void health_traffic(const struct pool *pool, uint32_t place, bool good, uint64_t since_ns, uint64_t now_ns,
-                    const char *cause);
+void health_traffic(struct place_health *health, bool good, uint64_t since_ns, uint64_t now_ns, const char *cause);
 
-/* Who is told of ejections from now on, with the mutex held; NULL: nobody, and after the return nobody is being told.
- * Any thread. */
+/* Who is told of ejections from now on, with the mutex held; and no more, if it is still the same: after the return it
+ * is not being told. Any thread. */
 void health_on_ejection(struct place_health *health, void (*ejected)(void *context), void *context);
+void health_off_ejection(struct place_health *health, const void *context);
 
 /* The result of a check. Any thread. */
 void health_check(struct place_health *health, bool good, uint64_t now_ns, const char *cause);

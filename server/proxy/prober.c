@@ -12,17 +12,17 @@
 struct turns {
     struct prober *prober;
     struct place_health *health;
-    uint32_t pool;
+    uint32_t pool, place;
     struct probe probe;
     struct weir_timer next;
-    uint64_t began_ns;           /* the last one */
     uint32_t count;              /* for the jitter */
     struct weir_message message; /* from other threads: the place was ejected */
     _Atomic bool posted;
 };
 
 struct prober {
-    struct worker *worker;
+    struct view *view;
+    struct worker *worker; /* the view's */
     struct turns *turns;
     uint32_t count;
     uint32_t busy; /* checks under way; once stopped: messages under way as well */
@@ -42,7 +42,7 @@ static uint64_t now_of(const struct turns *turns)
 /* A number that differs from place to place and from check to check, but repeats with the same configuration. */
 static uint64_t spread(const struct turns *turns, uint64_t range_ns)
 {
-    uint64_t mix = ((uint64_t)turns->health->place << 32 | turns->count) + (uint64_t)turns->pool * 0x9E3779B9;
+    uint64_t mix = ((uint64_t)turns->place << 32 | turns->count) + (uint64_t)turns->pool * 0x9E3779B9;
     mix = (mix ^ mix >> 29) * UINT64_C(0xBF58476D1CE4E5B9);
     mix = (mix ^ mix >> 32) * UINT64_C(0x94D049BB133111EB);
     return range_ns == 0 ? 0 : (mix ^ mix >> 31) % range_ns;
@@ -55,8 +55,8 @@ static void plan(struct turns *turns)
 {
     const struct health_settings *settings = settings_of(turns);
     uint64_t ejected_until_ns = health_ejected_until(turns->health);
-    uint64_t next_ns =
-        turns->began_ns + settings->interval_ns - settings->interval_ns / 10 + spread(turns, settings->interval_ns / 5);
+    uint64_t next_ns = turns->health->checked_ns + settings->interval_ns - settings->interval_ns / 10 +
+                       spread(turns, settings->interval_ns / 5);
     if (settings->check == HEALTH_CHECK_NONE && ejected_until_ns == 0)
         return;
     if (settings->check == HEALTH_CHECK_NONE && ejected_until_ns > now_of(turns))
@@ -67,10 +67,10 @@ static void plan(struct turns *turns)
 static void begin(struct weir_timer *timer)
 {
     struct turns *turns = (struct turns *)((char *)timer - offsetof(struct turns, next));
-    turns->began_ns = now_of(turns);
+    turns->health->checked_ns = now_of(turns);
     turns->count++;
     turns->prober->busy++;
-    probe_start(&turns->probe, turns->prober->worker->pool_tls[turns->pool]);
+    probe_start(&turns->probe, turns->prober->view->pool_tls[turns->pool]);
 }
 
 static struct turns *of_probe(struct probe *probe)
@@ -91,7 +91,7 @@ static void judged(struct probe *probe, enum probe_verdict verdict, const char *
     if (settings_of(turns)->check != HEALTH_CHECK_NONE)
         health_check(health, verdict == PROBE_GOOD, now_ns, cause);
     else if (verdict == PROBE_BAD)
-        health_traffic(health->pool, health->place, false, now_ns, now_ns, cause);
+        health_traffic(health, false, now_ns, now_ns, cause);
 }
 
 static void part_closed(struct prober *prober)
@@ -131,10 +131,11 @@ static void ejected(void *context)
 static void init_turns(struct turns *turns, struct prober *prober, uint32_t pool_index, uint32_t place)
 {
     struct worker *worker = prober->worker;
-    const struct snapshot *snapshot = worker->shared->snapshot;
+    const struct snapshot *snapshot = prober->view->snapshot;
     const struct pool *pool = &snapshot->pools[pool_index];
     turns->prober = prober;
     turns->pool = pool_index;
+    turns->place = place;
     turns->health = health_of(pool, place);
     turns->next.fire = begin;
     turns->message.deliver = deliver_ejected;
@@ -150,11 +151,11 @@ static void init_turns(struct turns *turns, struct prober *prober, uint32_t pool
  * for them. */
 static uint32_t each_place(struct prober *prober)
 {
-    const struct shared *shared = prober->worker->shared;
+    const struct snapshot *snapshot = prober->view->snapshot;
     uint32_t nth = 0, mine = 0;
-    for (uint32_t pool = 0; pool < shared->snapshot->pool_count; pool++)
-        for (uint32_t place = 0; place < shared->snapshot->pools[pool].place_count; place++) {
-            if (nth++ % shared->workers != prober->worker->index)
+    for (uint32_t pool = 0; pool < snapshot->pool_count; pool++)
+        for (uint32_t place = 0; place < snapshot->pools[pool].place_count; place++) {
+            if (nth++ % prober->worker->shared->workers != prober->worker->index)
                 continue;
             if (prober->turns != NULL)
                 init_turns(&prober->turns[mine], prober, pool, place);
@@ -163,12 +164,13 @@ static uint32_t each_place(struct prober *prober)
     return mine;
 }
 
-int prober_new(struct worker *worker, struct prober **ret_prober)
+int prober_new(struct view *view, struct prober **ret_prober)
 {
     struct prober *prober = calloc(1, sizeof *prober);
     if (prober == NULL)
         return WEIR_ENOMEM;
-    prober->worker = worker;
+    prober->view = view;
+    prober->worker = view->worker;
     prober->count = each_place(prober);
     prober->turns = calloc(prober->count + 1, sizeof *prober->turns);
     if (prober->turns == NULL) {
@@ -187,6 +189,8 @@ void prober_start(struct prober *prober)
         const struct health_settings *settings = settings_of(turns);
         if (settings->check == HEALTH_CHECK_NONE)
             health_on_ejection(turns->health, ejected, turns);
+        if (settings->check == HEALTH_CHECK_NONE || turns->health->checked_ns != 0)
+            plan(turns);
         else
             weir_timer_set(prober->worker->loop, &turns->next, now_of(turns) + spread(turns, settings->interval_ns));
     }
@@ -198,7 +202,7 @@ void prober_stop(struct prober *prober)
     for (uint32_t n = 0; n < prober->count; n++) {
         struct turns *turns = &prober->turns[n];
         if (settings_of(turns)->check == HEALTH_CHECK_NONE)
-            health_on_ejection(turns->health, NULL, NULL);
+            health_off_ejection(turns->health, turns);
         prober->busy += atomic_load(&turns->posted);
         weir_timer_stop(prober->worker->loop, &turns->next);
         probe_stop(&turns->probe);

@@ -13,11 +13,11 @@
  *
  * What is known of a place is kept by its place_health, nothing here: when places come and go, this prober is stopped
  * and another one made for the new snapshot; both may exist at a time, and the old one can be freed, and its snapshot
- * after it, as soon as it is idle. The loop's thread, except where the health module calls in. */
+ * after it, as soon as it is idle. The loop's thread, but for its birth and where the health module calls in. */
 
-/* For the snapshot that the worker has now. Returns 0 or WEIR_ENOMEM. */
-int prober_new(struct worker *worker, struct prober **ret_prober);
-/* The worker's TLS contexts are those of the snapshot. */
+/* For the snapshot and the TLS contexts of a view. Control thread. Returns 0 or WEIR_ENOMEM. */
+int prober_new(struct view *view, struct prober **ret_prober);
+/* Where a place has been checked before, its interval goes on. */
 void prober_start(struct prober *prober);
 /* Ends all checks, without a verdict; worker_part_closed() is called for each that was under way. */
 void prober_stop(struct prober *prober);

@@ -14,11 +14,12 @@
 #include "../tls/context.h"
 #include "handshake.h"
 #include "sweep.h"
+#include "view.h"
 #include "refusals.h"
 
-/* One loop's share of the balancer: its acceptors, connections and probes. A worker knows no threads: balancer.c gives
- * each one of its own, the simulator runs several in one. All functions belong to the loop's thread, or to the only one
- * before it runs. */
+/* One loop's share of the balancer: its listening sockets, connections and probes. A worker knows no threads:
+ * balancer.c gives each one of its own, the simulator runs several in one. All functions belong to the loop's thread,
+ * or to the only one before it runs. */
 
 struct conn;
 struct prober;
@@ -27,59 +28,50 @@ struct worker;
 
 /* What all workers share. */
 struct shared {
-    struct snapshot *snapshot; /* bound, with health_new() done */
     struct state *state;
     uint32_t workers;
-    uint32_t max_connections;
+    _Atomic uint32_t max_connections;
     _Atomic uint32_t open_connections;
     _Atomic uint32_t open_acceptors; /* a closing one first delivers what waits in its queue */
-};
-
-/* A listener on one worker. */
-struct acceptor {
-    struct weir_acceptor socket;
-    struct worker *worker;
-    const struct listener *listener;
-    uint32_t index; /* of the listener */
-    struct listener_slot *slot;
-    struct weir_relay_options relay;
-    struct tls_context *tls; /* NULL: plain */
-    bool open;               /* its descriptor is not closed yet */
-    bool accepting;
-    int parked_fd; /* taken when another worker had just filled the last place; -1: none */
 };
 
 struct worker {
     struct shared *shared;
     struct weir_loop *loop;
     uint32_t index;
-    struct acceptor *acceptors; /* by listener */
-    struct prober *prober;
-    struct conn *conns; /* all open ones, the newest first */
-    struct walk *walks; /* along them, that are under way */
+    struct view *view;            /* the present one */
+    struct view *views;           /* those that something still uses */
+    struct entrance *entrances;   /* that are open */
+    struct tls_contexts contexts; /* the control thread's */
+    struct conn *conns;           /* all open ones, the newest first */
+    struct walk *walks;           /* along them, that are under way */
     struct sweep sweep;
     struct conn *nobodies, **last_nobody; /* clients that have not finished their handshakes, the oldest first */
     uint32_t nobody_count;
     struct handshakes handshakes;
-    struct tls_context **pool_tls; /* by pool; NULL: plain to its upstreams */
     uint64_t next_id;
     struct weir_relay_budget budget;
+    uint32_t overflow_bytes; /* of a connection's direction; 0: the relay's default */
     struct weir_timer pause; /* while accepting rests: looks again */
     struct refusals *refusals;
     uint64_t complained_ns; /* when exhaustion was logged last */
+    bool started;
     bool draining;
     bool stopping; /* the loop ends when nothing is left */
 };
 
-/* `listen_fds`: one for each listener of the snapshot, owned by the worker from now on, if it succeeds. Returns 0 or
- * WEIR_ENOMEM. */
-int worker_init(struct worker *worker, struct shared *shared, struct weir_loop *loop, uint32_t index,
-                const int *listen_fds);
+/* Returns 0 or WEIR_ENOMEM. */
+int worker_init(struct worker *worker, struct shared *shared, struct weir_loop *loop, uint32_t index);
+
+/* The view is the present one from now on; it has been made for this worker. What came before goes on as long as
+ * something uses it: connections on the way to their upstream go on as they began; those that wait for their handshake
+ * are decided by the new one; entrances that the new one does not name serve their queue and close. */
+void worker_exchange(struct worker *worker, struct view *view);
 
 /* Starts accepting and probing. */
 void worker_start(struct worker *worker);
 
-/* Closes the acceptors; connections go on. */
+/* Closes the listening sockets; connections go on. */
 void worker_drain(struct worker *worker);
 
 /* Ends all connections. */
@@ -92,7 +84,7 @@ void worker_stop(struct worker *worker);
  * zero). */
 void worker_free(struct worker *worker);
 
-/* For the parts: a connection, probe or acceptor has closed. */
+/* For the parts: a connection, probe or listening socket has closed. */
 void worker_part_closed(struct worker *worker);
 
 #endif

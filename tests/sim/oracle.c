@@ -233,8 +233,8 @@ static void check_flow(const struct life *life)
 /* The time without a byte that a relay allows now; 0: any. */
 static uint64_t patience_ns(const struct conn *conn)
 {
-    uint64_t idle_ns = conn->acceptor->listener->idle_timeout_ns;
-    uint64_t half_ns = conn->acceptor->listener->half_close_timeout_ns;
+    uint64_t idle_ns = conn->gate->relay.idle_timeout_ns;
+    uint64_t half_ns = conn->gate->relay.half_close_timeout_ns;
     bool half_closed =
         conn->relay.direction[WEIR_RELAY_CLIENT].ended || conn->relay.direction[WEIR_RELAY_UPSTREAM].ended;
     return half_closed && half_ns != 0 && (idle_ns == 0 || half_ns < idle_ns) ? half_ns : idle_ns;
@@ -262,7 +262,7 @@ static void check_time(const struct life *life, const struct conn *conn)
 
 static void check_overflow(const struct life *life, const struct conn *conn)
 {
-    uint32_t bound = conn->acceptor->relay.overflow_bytes != 0 ? conn->acceptor->relay.overflow_bytes : 64u << 10;
+    uint32_t bound = conn->gate->relay.overflow_bytes != 0 ? conn->gate->relay.overflow_bytes : 64u << 10;
     uint32_t turn = (IO_SOCKET_LOANS + 2) * life->world->io.buffer_bytes;
     if (tls_on_either(life))
         turn = 2 * turn + TLS_EXTRA_BYTES;

@@ -176,7 +176,7 @@ static void check_turn(const struct life *life, const struct handshake *handshak
 /* A handshake comes to its end in time, one way or the other. */
 void tls_check_time(const struct life *life, const struct conn *conn)
 {
-    uint64_t until_ns = conn->accepted_ns + conn->acceptor->listener->handshake_timeout_ns;
+    uint64_t until_ns = conn->accepted_ns + conn->gate->handshake_timeout_ns;
     if (tls_on_client(life) && conn->reason == CLOSE_NONE && conn->shaken_ns == 0 && is_late(life, until_ns))
         world_fail(life->world, "client %u: its handshake goes on, and no timeout ends it", life->index);
     check_turn(life, conn->client_tls.handshake, life->client.end->peer, conn->accepted_ns);

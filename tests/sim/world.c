@@ -314,6 +314,7 @@ static void logged(void *context, const char *text, size_t size)
 static int open_worker(struct world *world, uint32_t index)
 {
     int fds[WORLD_LISTENERS];
+    struct entrance **entrances = world->entrances[index];
     uint32_t listeners = world->snapshot->listener_count;
     struct net_weather weather = world->net->weather;
     world->net->weather.descriptors = UINT32_MAX;
@@ -323,16 +324,31 @@ static int open_worker(struct world *world, uint32_t index)
     world->net->weather = weather;
     world->loops[index] = sim_loop_new(world->net, &world->io);
     struct worker *worker = &world->workers[index];
-    int err = worker_init(worker, &world->shared, world->loops[index], index, fds);
-    for (uint32_t n = 0; n < listeners; n++) {
-        if (err != 0)
-            net_descriptor_close(world->net, fds[n]);
-        else if (world->overflow_bytes != 0)
-            worker->acceptors[n].relay.overflow_bytes = world->overflow_bytes;
+    int err = worker_init(worker, &world->shared, world->loops[index], index);
+    worker->overflow_bytes = world->overflow_bytes;
+    for (uint32_t n = 0; err == 0 && n < listeners; n++) {
+        entrances[n] = entrance_new(worker, fds[n]);
+        err = entrances[n] == NULL ? WEIR_ENOMEM : 0;
     }
+    if (err == 0)
+        err = view_new(worker, world->snapshot, entrances, &world->views[index]);
+    for (uint32_t n = 0; n < listeners; n++)
+        if (entrances[n] == NULL)
+            net_descriptor_close(world->net, fds[n]);
     if (world->budget_bytes != 0)
         worker->budget.limit = world->budget_bytes;
     return err;
+}
+
+static void discard_entrances(struct world *world, uint32_t index)
+{
+    for (uint32_t n = 0; n < world->snapshot->listener_count; n++) {
+        struct entrance *entrance = world->entrances[index][n];
+        if (entrance == NULL)
+            continue;
+        net_descriptor_close(world->net, entrance->fd);
+        free(entrance);
+    }
 }
 
 static int open_state(struct world *world)
@@ -342,26 +358,36 @@ static int open_state(struct world *world)
         err = weir_limiter_new(world->strangers_max, random_next(&world->sim->random), &world->state.limiter);
     if (err == 0)
         err = snapshot_bind(world->snapshot, &world->state, world->snapshot->settings.workers);
-    return err != 0 ? err : health_new(world->snapshot);
+    if (err == 0)
+        err = health_new(world->snapshot, &world->state);
+    if (err == 0)
+        health_apply(world->snapshot, NULL);
+    return err;
 }
 
 static int open_balancer(struct world *world)
 {
     int err = open_state(world);
     world->shared = (struct shared){
-        .snapshot = world->snapshot,
         .state = &world->state,
         .workers = world->snapshot->settings.workers,
         .max_connections = world->max_connections,
     };
     for (uint32_t n = 0; err == 0 && n < world->shared.workers; n++)
         err = open_worker(world, n);
+    for (uint32_t n = 0; n < world->shared.workers; n++) {
+        if (err == 0)
+            worker_exchange(&world->workers[n], world->views[n]);
+        else
+            discard_entrances(world, n);
+    }
     return err;
 }
 
 static void close_balancer(struct world *world)
 {
     for (uint32_t n = 0; n < WORLD_WORKERS; n++) {
+        view_free(&world->views[n]);
         worker_free(&world->workers[n]);
         weir_loop_free(&world->loops[n]);
     }

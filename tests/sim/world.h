@@ -108,6 +108,8 @@ struct world {
     struct snapshot *snapshot;
     struct state state;
     struct shared shared;
+    struct entrance *entrances[WORLD_WORKERS][WORLD_LISTENERS];
+    struct view *views[WORLD_WORKERS];
     struct worker workers[WORLD_WORKERS];
     struct weir_loop *loops[WORLD_WORKERS];
     uint64_t last_id[WORLD_WORKERS]; /* of the connections that were looked at */

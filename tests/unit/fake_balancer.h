@@ -85,15 +85,9 @@ uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, str
     return balancer->refusals[worker] == NULL ? 0 : refusals_read(balancer->refusals[worker], ret_kept);
 }
 
-struct weir_address balancer_listener_address(const struct balancer *balancer, uint32_t listener)
+uint64_t balancer_listener_active(const struct balancer *balancer, const struct listener *listener)
 {
-    return balancer->snapshot->listeners[listener].address;
-}
-
-uint64_t balancer_listener_active(const struct balancer *balancer, uint32_t listener)
-{
-    (void)balancer;
-    return 40 + listener;
+    return 40 + (uint64_t)(listener - balancer->snapshot->listeners);
 }
 
 /* From a configuration's text. */
@@ -114,6 +108,8 @@ static inline struct balancer *fake_balancer_new(const char *text)
     assert_int_equal(err, 0);
     assert_int_equal(state_new(1, &balancer->state), 0);
     assert_int_equal(snapshot_bind(balancer->snapshot, &balancer->state, FAKE_WORKERS), 0);
+    for (uint32_t n = 0; n < balancer->snapshot->listener_count; n++)
+        balancer->snapshot->listeners[n].bound = balancer->snapshot->listeners[n].address;
     return balancer;
 }
 
