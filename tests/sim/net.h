@@ -29,6 +29,7 @@ struct net_weather {
     uint32_t backlog;                /* of connections that a listener keeps; others try again later */
     uint32_t descriptor_faults;      /* per mille of descriptors that cannot be had */
     uint32_t descriptors;            /* how many there may be */
+    uint32_t local_faults;           /* per mille of connects that a loop cannot even begin */
 };
 
 struct net_buffer {

@@ -7,6 +7,7 @@
 
 #include "../../lib/io/backend.h"
 #include "memory.h"
+#include "oracle_health.h"
 #include "oracle_tls.h"
 #include "reference.h"
 #include "world.h"
@@ -44,7 +45,15 @@
  *     certificate; nor to one that was given up for another.
  * 16. A side with TLS sees records of TLS and nothing else, encrypted once the handshake is done.
  * 17. A truncated side is no clean end, neither in the log nor for the other side; who is refused after his handshake
- *     gets a clean end and not a byte before it. */
+ *     gets a clean end and not a byte before it.
+ * Of health (oracle_health.c)
+ * 18. No client's connection goes to an upstream that is known as down, drained or disabled; checks do. Those of one
+ *     that is disabled end as `admin_closed`, soon, and nobody else's do.
+ * 19. An ejection leaves nobody with nothing: who is ejected is available where nobody else is.
+ * 20. So many bad checks in a row as `fall` says take an upstream out, and no fewer; so many good ones as `rise` says
+ *     bring it back, always, and no fewer. Checks never cease.
+ * 21. No upstream is ejected before so many real failures; what is missing here (ports, memory) is none.
+ * 22. Who comes back starts slowly: rule 7 holds with the connections that it is taken to have. */
 
 /* How late something may be: the loops' stalls, and what delays add up to. */
 static uint64_t slack_ns(const struct world *world)
@@ -94,6 +103,7 @@ void oracle_dialled(struct world *world, struct conn *conn, struct attempt *atte
     uint32_t before = life->attempt_count - 1, chosen = conn->lease.place;
     check_leases(world);
     tls_check_dialled(life);
+    health_check_dialled(life, chosen);
     if (chosen >= pool->place_count || pool->places[chosen].upstream != attempt->upstream)
         world_fail(world, "client %u: the lease and the address dialled do not agree", life->index);
     else if (!reference_allows(life, chosen))
@@ -103,7 +113,7 @@ void oracle_dialled(struct world *world, struct conn *conn, struct attempt *atte
     for (uint32_t n = 0; n < pool->place_count && !world->failed; n++) {
         uint32_t active = reference_active(world, pool->places[n].upstream);
         if (n != chosen && reference_available(life, before, n, active) &&
-            reference_goes_before(pool, n, active, chosen, reference_active(world, attempt->upstream) - 1))
+            reference_goes_before(world, pool, n, active, chosen, reference_active(world, attempt->upstream) - 1))
             world_fail(world, "client %u: upstream %u was chosen, but upstream %u goes before it", life->index,
                        attempt->upstream, pool->places[n].upstream);
     }
@@ -128,7 +138,7 @@ static void check_slots(struct world *world, const struct life *life, const stru
 static bool was_admitted(const struct conn *conn)
 {
     return conn->tried.count > 0 || conn->reason == CLOSE_NONE || conn->reason == CLOSE_NO_UPSTREAM ||
-           conn->reason == CLOSE_DRAIN_TIMEOUT;
+           conn->reason == CLOSE_DRAIN_TIMEOUT || conn->reason == CLOSE_ADMIN_CLOSED;
 }
 
 /* Looks at the connections that this turn has accepted, the oldest first. */
@@ -291,6 +301,7 @@ void oracle_turned(struct world *world, struct worker *worker)
             check_flow(life);
         check_overflow(life, conn);
     }
+    health_check_turned(world, worker);
     if (worker->budget.used > worker->budget.limit)
         world_fail(world, "the overflows of worker %u are over their budget", worker->index);
 }
@@ -371,14 +382,20 @@ static bool fits_client_rate(const struct life *life)
 
 static bool fits_no_upstream(const struct life *life)
 {
-    return life->attempt_count == 0 && reference_allows_any(life) && !reference_anything_available(life);
+    return life->attempt_count == 0 && life->unreached == 0 && reference_allows_any(life) &&
+           !reference_anything_available(life);
+}
+
+static uint32_t unreached(const struct life *life)
+{
+    return (uint32_t)__builtin_popcount(life->unreached);
 }
 
 /* The last one failed, and there was no other to try. */
 static bool ran_out_of_upstreams(const struct life *life)
 {
-    return life->attempt_count > 0 &&
-           (life->attempt_count > reference_pool(life)->retries || !reference_anything_available(life));
+    return life->attempt_count > 0 && (life->attempt_count + unreached(life) > reference_pool(life)->retries ||
+                                       !reference_anything_available(life));
 }
 
 static bool fits_connect_failed(const struct life *life)
@@ -395,13 +412,23 @@ static bool fits_connect_timeout(const struct life *life)
 static bool fits_over_capacity(const struct life *life)
 {
     const struct world *world = life->world;
-    return world->net->descriptors_denied > 0 || tls_fits_over_capacity(life) ||
+    return world->net->descriptors_denied > 0 || life->unreached != 0 || tls_fits_over_capacity(life) ||
            (life->caller >= WORLD_CLIENTS && world->strangers_max < WORLD_CALLERS - WORLD_CLIENTS);
 }
 
 static bool fits_out_of_memory(const struct life *life)
 {
     return memory_denied() > 0 || life->world->budget_bytes != 0;
+}
+
+/* By hand: who was there when its upstream was disabled. */
+static bool fits_admin_closed(const struct life *life)
+{
+    if (life->attempt_count == 0)
+        return false;
+    const struct attempt *last = &life->attempts[life->attempt_count - 1];
+    uint64_t disabled_ns = life->world->hosts[last->upstream].disabled_ns;
+    return disabled_ns != 0 && disabled_ns >= last->at_ns;
 }
 
 static bool fits_drain_timeout(const struct life *life)
@@ -429,6 +456,7 @@ static bool (*const fits[CLOSE_REASONS])(const struct life *life) = {
     [CLOSE_CONNECT_TIMEOUT] = fits_connect_timeout,
     [CLOSE_OVER_CAPACITY] = fits_over_capacity,
     [CLOSE_OUT_OF_MEMORY] = fits_out_of_memory,
+    [CLOSE_ADMIN_CLOSED] = fits_admin_closed,
     [CLOSE_DRAIN_TIMEOUT] = fits_drain_timeout,
 };
 
@@ -654,4 +682,5 @@ void oracle_final(struct world *world)
         check_life(&world->lives[n]);
     check_counters(world);
     check_leftovers(world);
+    health_check_final(world);
 }

@@ -55,6 +55,8 @@ bool reference_allows_any(const struct life *life)
 
 static bool was_tried(const struct life *life, uint32_t attempts, uint32_t upstream)
 {
+    if ((life->unreached & 1u << upstream) != 0)
+        return true;
     for (uint32_t n = 0; n < attempts; n++)
         if (life->attempts[n].upstream == upstream)
             return true;
@@ -74,7 +76,7 @@ bool reference_available(const struct life *life, uint32_t attempts, uint32_t in
     bool full = upstream->max_connections != 0 && active >= upstream->max_connections;
     return reference_allows(life, index) && !was_tried(life, attempts, place->upstream) && !full &&
            weir_pool_health(pool->balancing, index) != WEIR_PLACE_DOWN &&
-           weir_upstreams_state(life->world->state.upstreams, upstream->id) == WEIR_UPSTREAM_ENABLED;
+           life->world->hosts[place->upstream].state == WEIR_UPSTREAM_ENABLED;
 }
 
 bool reference_anything_available(const struct life *life)
@@ -86,12 +88,65 @@ bool reference_anything_available(const struct life *life)
     return false;
 }
 
-bool reference_goes_before(const struct pool *pool, uint32_t a, uint32_t active_a, uint32_t b, uint32_t active_b)
+static uint32_t index_of(const struct world *world, const struct pool *pool)
+{
+    return (uint32_t)(pool - world->snapshot->pools);
+}
+
+/* In fractions; the balancer rounds. */
+static long double slow_part(const struct world *world, uint32_t pool, uint32_t place)
+{
+    const struct known *known = &world->known[pool][place];
+    uint64_t passed_ns = world->sim->now_ns - known->slow_since_ns;
+    uint64_t whole_ns = world->snapshot->pools[pool].slow_start_ns;
+    if (known->slow_since_ns == 0 || passed_ns >= whole_ns)
+        return 0;
+    return known->slow_start * (long double)(whole_ns - passed_ns) / (long double)whole_ns;
+}
+
+static bool takes_part(const struct world *world, uint32_t pool, uint32_t place)
+{
+    const struct known *known = &world->known[pool][place];
+    uint32_t upstream = world->snapshot->pools[pool].places[place].upstream;
+    return !known->down && !known->ejected && world->hosts[upstream].state == WEIR_UPSTREAM_ENABLED;
+}
+
+void reference_starts_slowly(struct world *world, uint32_t index, uint32_t place)
+{
+    const struct pool *pool = &world->snapshot->pools[index];
+    long double connections = 0, weights = 0;
+    for (uint32_t n = 0; n < pool->place_count; n++) {
+        if (n == place || pool->places[n].backup != pool->places[place].backup || !takes_part(world, index, n))
+            continue;
+        connections += reference_active(world, pool->places[n].upstream) + slow_part(world, index, n);
+        weights += pool->places[n].weight;
+    }
+    struct known *known = &world->known[index][place];
+    long double fair = weights > 0 ? connections / weights * pool->places[place].weight : 0;
+    fair -= reference_active(world, pool->places[place].upstream);
+    known->slow_start = fair > 0 ? fair : 0;
+    known->slow_since_ns = world->sim->now_ns;
+}
+
+/* A connection of play for what is rounded, where there is anything to round. */
+static long double play_of(const struct world *world, const struct pool *pool)
+{
+    for (uint32_t n = 0; n < pool->place_count && pool->slow_start_ns != 0; n++)
+        if (world->known[index_of(world, pool)][n].slow_start > 0)
+            return 1;
+    return 0;
+}
+
+bool reference_goes_before(const struct world *world, const struct pool *pool, uint32_t a, uint32_t active_a,
+                           uint32_t b, uint32_t active_b)
 {
     const struct place *first = &pool->places[a], *second = &pool->places[b];
     int class_a = 2 * (weir_pool_health(pool->balancing, a) == WEIR_PLACE_EJECTED) + first->backup;
     int class_b = 2 * (weir_pool_health(pool->balancing, b) == WEIR_PLACE_EJECTED) + second->backup;
-    return class_a != class_b ? class_a < class_b : (active_a + 1) * second->weight < (active_b + 1) * first->weight;
+    long double play = play_of(world, pool);
+    long double counts_a = active_a + slow_part(world, index_of(world, pool), a) + 1 + play;
+    long double counts_b = active_b + slow_part(world, index_of(world, pool), b) + 1 - play;
+    return class_a != class_b ? class_a < class_b : counts_a * second->weight < counts_b * first->weight;
 }
 
 /* Limits */

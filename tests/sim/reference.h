@@ -23,8 +23,14 @@ uint32_t reference_active(const struct world *world, uint32_t upstream);
 bool reference_available(const struct life *life, uint32_t attempts, uint32_t index, uint32_t active);
 bool reference_anything_available(const struct life *life);
 
-/* Whether place a goes before place b: up before ejected, ordinary before backup, then connections for its weight. */
-bool reference_goes_before(const struct pool *pool, uint32_t a, uint32_t active_a, uint32_t b, uint32_t active_b);
+/* Whether place a goes before place b: up before ejected, ordinary before backup, then connections for its weight, with
+ * those that it is taken to have while it starts slowly. */
+bool reference_goes_before(const struct world *world, const struct pool *pool, uint32_t a, uint32_t active_a,
+                           uint32_t b, uint32_t active_b);
+
+/* A place comes back now: it is taken to have as many connections for its weight as the others of its kind that are up.
+ */
+void reference_starts_slowly(struct world *world, uint32_t pool, uint32_t place);
 
 /* GCRA by its definition: over no stretch of time that ends now did more come than its length and the burst allow. */
 bool reference_rate_allows(const struct life *life, uint64_t now_ns);

@@ -46,14 +46,28 @@ static uint32_t unsent(const struct weir_socket *socket)
     return sim_end_of(socket)->tx.size;
 }
 
+/* No port is left towards an address, or no memory in the kernel. */
+static int local_fault(struct sim_loop *loop)
+{
+    static const int faults[] = { WEIR_EADDRNOTAVAIL, WEIR_EADDRNOTAVAIL, WEIR_ENOBUFS, WEIR_ENOMEM };
+    struct random *random = &loop->net->sim->random;
+    if (!random_chance(random, loop->net->weather.local_faults))
+        return 0;
+    return faults[random_below(random, sizeof faults / sizeof *faults)];
+}
+
 static void connect_to(struct weir_socket *socket, const struct weir_address *address, uint32_t keepalive_s)
 {
     (void)keepalive_s;
     struct sim_loop *loop = sim_of(socket->loop);
     submit(socket, IO_CONNECT);
-    int fd = net_descriptor(loop->net, NULL);
+    int fd = local_fault(loop);
+    if (fd == 0)
+        fd = net_descriptor(loop->net, NULL);
     if (fd < 0) {
         socket->result = fd;
+        if (loop->options.undialled != NULL)
+            loop->options.undialled(socket, address, fd, loop->options.context);
         return;
     }
     struct net_end *end = net_connect(loop->net, &loop->options.local, address);

@@ -20,7 +20,9 @@ struct sim_loop_options {
     bool driven;               /* turns come from sim_step(); else from weir_loop_run() */
     struct weir_address local; /* where its connections come from */
     void (*dialled)(struct weir_socket *socket, struct net_end *end, void *context); /* a connect was submitted */
-    void (*turned)(struct weir_loop *loop, void *context);                           /* driven: after each turn */
+    /* One could not begin, for want of something here. */
+    void (*undialled)(struct weir_socket *socket, const struct weir_address *address, int status, void *context);
+    void (*turned)(struct weir_loop *loop, void *context); /* driven: after each turn */
     void *context;
 };
 

@@ -12,7 +12,9 @@
 
 #include "../../lib/io/backend.h"
 #include "../../server/proxy/health.h"
+#include "../../server/proxy/sweep.h"
 #include "memory.h"
+#include "oracle_health.h"
 
 /* So many events without a byte moved mean that something goes round in circles. The most that is right: everybody
  * waits for somebody patient, and three workers look twenty times a second whether there is room. */
@@ -114,17 +116,24 @@ static void add_clients(struct world *world)
 
 static bool is_down(const struct host *host)
 {
+    const struct mood *mood = &host->mood;
     uint64_t now_ns = host->world->sim->now_ns;
-    return now_ns >= host->mood.down_from_ns && now_ns < host->mood.down_until_ns;
+    bool down = now_ns >= mood->down_from_ns && now_ns < mood->down_until_ns;
+    return down && (mood->flap_ns == 0 || (now_ns - mood->down_from_ns) / mood->flap_ns % 2 == 0);
+}
+
+static bool meets(const struct host *host, enum outage outage)
+{
+    return is_down(host) && host->mood.outage == outage;
 }
 
 static enum net_answer host_answers(struct net_listener *listener)
 {
     const struct host *host = listener->owner;
     struct random *random = &host->world->sim->random;
-    if (is_down(host) || random_chance(random, host->mood.refuses))
+    if (meets(host, OUTAGE_REFUSES) || random_chance(random, host->mood.refuses))
         return NET_REFUSE;
-    if (random_chance(random, host->mood.drops))
+    if (meets(host, OUTAGE_HANGS) || random_chance(random, host->mood.drops))
         return NET_DROP;
     return random_chance(random, host->mood.unreachable) ? NET_UNREACHABLE : NET_ACCEPT;
 }
@@ -139,6 +148,18 @@ static void upstream_over(struct party *party)
     host->world->parties -= party->expects != 0;
 }
 
+static void play_dead(struct party_script *script)
+{
+    *script = (struct party_script){
+        .manner = PARTY_LINGERS,
+        .dies_after = UINT64_MAX,
+        .write_max = 1,
+        .read_max = 1,
+        .rest_ns = script->patience_ns,
+        .patience_ns = script->patience_ns,
+    };
+}
+
 /* Whom it serves shows only to the world: the dialling end bears the attempt's mark. A check bears none. */
 static void serve(struct host *host, struct net_end *end)
 {
@@ -148,6 +169,8 @@ static void serve(struct host *host, struct net_end *end)
     party->sim = world->sim;
     party->end = end;
     party->script = draw_script(world, &world->upstreams);
+    if (world->health.on)
+        party->script.patience_ns = world->health.patience_ns;
     party->sends = ++world->next_stream;
     party->over = upstream_over;
     party->owner = host;
@@ -160,8 +183,10 @@ static void serve(struct host *host, struct net_end *end)
             party->sends = party->expects;
         attempt->life->client.expects = party->sends;
     }
-    if (random_chance(&world->sim->random, host->mood.resets))
+    if (random_chance(&world->sim->random, host->mood.resets) || meets(host, OUTAGE_RESETS))
         party->script.dies_after = 0;
+    if (meets(host, OUTAGE_HALF_OPEN))
+        play_dead(&party->script);
     SIM_TRACE(world->sim, "upstream %u serves port %u%s: %s %" PRIu64 " in pieces of %u, manner %d", host->upstream,
               weir_address_port(&end->remote), attempt == NULL ? " (a check)" : "",
               party->script.echo ? "echoes, not" : "will send", party->script.bytes, party->script.write_max,
@@ -182,16 +207,28 @@ static void host_accepts(struct net_listener *listener)
     }
 }
 
-static void drain_upstream(struct sim_event *event)
+static enum weir_upstream_state draw_state(struct world *world)
+{
+    return random_chance(&world->health.chance, world->health.disables) ? WEIR_UPSTREAM_DISABLED : WEIR_UPSTREAM_DRAIN;
+}
+
+static void set_aside(struct sim_event *event)
 {
     struct host *host = (struct host *)((char *)event - offsetof(struct host, drain));
-    struct weir_upstreams *upstreams = host->world->state.upstreams;
-    uint32_t id = host->world->snapshot->upstreams[host->upstream].id;
-    bool drains = weir_upstreams_state(upstreams, id) == WEIR_UPSTREAM_ENABLED;
-    SIM_TRACE(host->world->sim, "upstream %u is %s", host->upstream, drains ? "drained" : "enabled");
-    weir_upstreams_set_state(upstreams, id, drains ? WEIR_UPSTREAM_DRAIN : WEIR_UPSTREAM_ENABLED);
-    if (drains)
-        sim_after(host->world->sim, event, random_scaled(&host->world->sim->random, SIM_MS, 20 * SIM_SECOND));
+    struct world *world = host->world;
+    bool again = host->state == WEIR_UPSTREAM_ENABLED;
+    host->state = again ? draw_state(world) : WEIR_UPSTREAM_ENABLED;
+    host->state_ns = world->sim->now_ns;
+    if (!again)
+        health_enabled(world, host->upstream);
+    health_set_state(world->snapshot, &world->snapshot->upstreams[host->upstream], host->state, world->sim->now_ns);
+    if (host->state == WEIR_UPSTREAM_DISABLED) {
+        host->disabled_ns = world->sim->now_ns;
+        for (uint32_t n = 0; n < world->shared.workers; n++)
+            sweep_post(&world->workers[n].sweep);
+    }
+    if (again)
+        sim_after(world->sim, event, random_scaled(&world->sim->random, SIM_MS, 20 * SIM_SECOND));
 }
 
 static void add_hosts(struct world *world)
@@ -204,8 +241,8 @@ static void add_hosts(struct world *world)
         host->listener->owner = host;
         host->listener->answer = host_answers;
         host->listener->changed = host_accepts;
-        host->drain.run = drain_upstream;
-        if (host->drain_ns != 0)
+        host->drain.run = set_aside;
+        if (host->drain_ns != 0 && world->snapshot->upstreams[n].counters != NULL)
             sim_at(world->sim, &host->drain, host->drain_ns);
     }
 }
@@ -232,23 +269,43 @@ static struct conn *conn_of_upstream(struct world *world, const struct weir_sock
     return NULL;
 }
 
+static uint32_t upstream_of(const struct world *world, const struct weir_address *address)
+{
+    uint32_t upstream = 0;
+    while (upstream < world->snapshot->upstream_count - 1 &&
+           !weir_address_equal(&world->snapshot->upstreams[upstream].address, address))
+        upstream++;
+    return upstream;
+}
+
 static void dialled(struct weir_socket *socket, struct net_end *end, void *context)
 {
     struct world *world = context;
     struct conn *conn = conn_of_upstream(world, socket);
-    if (conn == NULL)
+    if (conn == NULL) {
+        health_checks(world, socket, end);
         return;
+    }
     struct life *life = world_life_of(world, conn);
     assert(life != NULL && life->attempt_count < WEIR_TRIED_MAX);
     struct attempt *attempt = &life->attempts[life->attempt_count++];
     *attempt = (struct attempt){ .life = life, .end = end, .at_ns = world->sim->now_ns };
-    while (attempt->upstream < world->snapshot->upstream_count - 1 &&
-           !weir_address_equal(&world->snapshot->upstreams[attempt->upstream].address, &end->remote))
-        attempt->upstream++;
+    attempt->upstream = upstream_of(world, &end->remote);
     end->tag = attempt;
     SIM_TRACE(world->sim, "weir dials upstream %u for client %u from port %u", attempt->upstream, life->index,
               weir_address_port(&end->local));
     oracle_dialled(world, conn, attempt);
+}
+
+static void undialled(struct weir_socket *socket, const struct weir_address *address, int status, void *context)
+{
+    struct world *world = context;
+    struct conn *conn = conn_of_upstream(world, socket);
+    SIM_TRACE(world->sim, "weir cannot dial upstream %u: %s", upstream_of(world, address), weir_strerror(status));
+    if (conn == NULL)
+        health_cannot_check(world, socket);
+    else
+        world_life_of(world, conn)->unreached |= 1u << upstream_of(world, address);
 }
 
 static void turned(struct weir_loop *loop, void *context)
@@ -289,8 +346,10 @@ static void logged(void *context, const char *text, size_t size)
     /* Without the time stamp, which is the real clock's: a trace is always the same. */
     const char *message = strstr(line, "\"msg\"");
     SIM_TRACE(world->sim, "weir logs %s", message == NULL ? line : message);
-    if (strstr(line, "\"msg\":\"connection\"") == NULL)
+    if (strstr(line, "\"msg\":\"connection\"") == NULL) {
+        health_changed(world, value_of(line, "msg"), value_of(line, "pool"), value_of(line, "upstream"));
         return;
+    }
     const char *port = strchr(value_of(line, "peer"), ':');
     struct life *life = life_of_port(world, (uint16_t)(port == NULL ? 0 : strtoul(port + 1, NULL, 10)));
     enum close_reason reason = reason_of(line);
@@ -483,6 +542,7 @@ static void check_progress(struct world *world)
 
 static void run(struct world *world)
 {
+    health_begin(world);
     for (uint32_t n = 0; n < world->shared.workers; n++)
         worker_start(&world->workers[n]);
     while (!world->failed && !(has_stopped(world) && is_quiet(world))) {
@@ -508,12 +568,14 @@ static struct world *world_new(uint64_t seed, bool trace, bool tls)
     world->net = net_new(sim, &weather);
     draw_loops(world);
     world->io.dialled = dialled;
+    world->io.undialled = undialled;
     world->io.turned = turned;
     world->io.context = world;
     world->snapshot = draw_snapshot(world);
     draw_people(world);
     draw_troubles(world);
     draw_tls(world, seed, tls);
+    draw_health(world, seed);
     return world;
 }
 

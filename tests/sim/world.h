@@ -32,10 +32,15 @@ struct manners {
     uint32_t mute, waits, echoes, ends_last, closes, resets, lingers, dies, rests;
 };
 
+/* What somebody who connects meets: a refusal, nothing, somebody who neither reads nor says anything, or a reset. */
+enum outage { OUTAGE_REFUSES, OUTAGE_HANGS, OUTAGE_HALF_OPEN, OUTAGE_RESETS, OUTAGES };
+
 /* What an upstream does to who connects: per mille. */
 struct mood {
     uint32_t refuses, drops, unreachable, resets, leaves;
-    uint64_t down_from_ns, down_until_ns; /* refuses everybody meanwhile */
+    uint64_t down_from_ns, down_until_ns; /* everybody meets its outage meanwhile */
+    enum outage outage;
+    uint64_t flap_ns; /* ... for so long, then nobody for as long; 0: all the time */
 };
 
 struct host {
@@ -43,8 +48,29 @@ struct host {
     uint32_t upstream;
     struct net_listener *listener;
     struct mood mood;
-    struct sim_event drain; /* an operator drains it, or lets it serve again */
+    struct sim_event drain; /* an operator drains or disables it, or lets it serve again */
     uint64_t drain_ns;      /* 0: never */
+    enum weir_upstream_state state;
+    uint64_t state_ns, disabled_ns; /* when it changed last; when it was disabled last, 0: never */
+};
+
+/* What there is of health, beside moods. */
+struct watch {
+    bool on;
+    struct random chance;
+    uint64_t patience_ns;
+    uint32_t disables; /* per mille of what an operator sets aside */
+};
+
+/* What can be known of a place's health from outside. */
+struct known {
+    bool down, ejected;                    /* as the log says */
+    const struct net_end *check;           /* the last one; NULL: it has been counted */
+    uint64_t looked_ns;                    /* when it began */
+    uint32_t good, bad, not_good, not_bad; /* so many checks at the end were certainly this */
+    /* When it came back, and how many connections it was then taken to have beside its own. */
+    uint64_t slow_since_ns;
+    long double slow_start;
 };
 
 /* What there is of TLS. */
@@ -78,6 +104,7 @@ struct life {
     struct party client;
     struct attempt attempts[WEIR_TRIED_MAX];
     uint32_t attempt_count;
+    uint32_t unreached;       /* by bit: upstreams that were not dialled for want of something here */
     struct party *upstream;   /* who answered; NULL: nobody */
     enum kit_part part;       /* the certificate it comes with, where there is TLS */
     uint64_t accepted_ns;     /* known when it is closed */
@@ -135,6 +162,8 @@ struct world {
     bool deny_at_start; /* allocations are denied while the balancer is built, not while it runs */
 
     struct privacy tls;
+    struct watch health;
+    struct known known[WORLD_POOLS][WORLD_UPSTREAMS]; /* by place */
 
     uint64_t full_ns;            /* when there was last no room for another connection */
     uint64_t moved, moved_steps; /* the network's bytes, and the step at which they last changed */
@@ -163,6 +192,7 @@ void draw_troubles(struct world *world);
 struct party_script draw_script(struct world *world, const struct manners *manners);
 struct channel_script draw_channel(struct world *world);
 void draw_tls(struct world *world, uint64_t seed, bool forced);
+void draw_health(struct world *world, uint64_t seed);
 struct weir_address draw_address(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 
 /* world.c */
