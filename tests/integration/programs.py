@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real programs as upstreams: each runs on a free port in a folder of its own, and ends with the block that made it."""
 
+import functools
 import os
 import pwd
 import shutil
@@ -30,15 +31,18 @@ def run(*command, **options):
 
 
 class Program:
-    """A server that is started with `command` and is ready when its port answers."""
+    """A server that is started with `command` and is ready when its port answers. It may be killed, stopped (SIGSTOP)
+    and started again, at the same port."""
 
     def __init__(self, command, port, directory, name=None, stop=signal.SIGTERM, **options):
         self.port, self.name, self.stop = port, name, stop
         self.address = f"{LOOPBACK}:{port}"
         self.output = open(directory / f"output-{port}", "w+b")
-        self.process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.STDOUT, cwd=directory, **options)
+        self._start = functools.partial(subprocess.Popen, command, stdout=self.output, stderr=subprocess.STDOUT,
+                                        cwd=directory, start_new_session=True, **options)
+        self.process = self._start()
 
-    def _ready(self):
+    def is_ready(self):
         assert self.process.poll() is None, Path(self.output.name).read_text(errors="replace")
         try:
             connect(self.port).close()
@@ -46,12 +50,23 @@ class Program:
         except OSError:
             return False
 
+    def send(self, number):
+        """To it and its children."""
+        os.killpg(self.process.pid, number)
+
+    def kill(self, number=signal.SIGKILL):
+        self.send(number)
+        self.process.wait()
+
+    def start_again(self):
+        self.process = self._start()
+
     def calm(self):
         pass
 
     def __enter__(self):
         try:
-            eventually(self._ready, timeout=60, what=f"port {self.port} does not answer")
+            eventually(self.is_ready, timeout=60, what=f"port {self.port} does not answer")
         except BaseException:
             self.__exit__()
             raise
@@ -59,11 +74,11 @@ class Program:
 
     def __exit__(self, *_):
         self.process.send_signal(self.stop)
+        self.process.send_signal(signal.SIGCONT)
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
         self.output.close()
 
 
@@ -108,8 +123,8 @@ class Prometheus(Program):
                    f"--web.listen-address={LOOPBACK}:{port}", "--log.level=warn"]
         super().__init__(command, port, directory, stop=signal.SIGKILL)  # it has nothing to keep
 
-    def _ready(self):
-        if not super()._ready():
+    def is_ready(self):
+        if not super().is_ready():
             return False
         try:
             with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=5):
@@ -153,19 +168,24 @@ def nginx(directory, root):
 
 
 class PostgreSQL(Program):
-    """A new cluster in `directory`, run by another user than root, since PostgreSQL insists."""
+    """A cluster in `directory`, a new one or a copy of `original`'s, run by another user than root, since PostgreSQL
+    insists."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, original=None):
         self.bin = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         find("initdb", *map(str, self.bin))
         self.as_user = {}
+        directory.chmod(0o755)
         if os.geteuid() == 0:
             entry = pwd.getpwnam("postgres")
             os.chown(directory, entry.pw_uid, entry.pw_gid)
             self.as_user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        self.fresh = directory / "fresh"
         data = directory / "data"
-        run(self.tool("initdb"), "-D", str(data), "-A", "trust", "-U", "weir", "--no-sync", cwd=directory,
-            **self.as_user)
+        if original is None:
+            run(self.tool("initdb"), "-D", str(self.fresh), "-A", "trust", "-U", "weir", "--no-sync", "--locale", "C",
+                cwd=directory, **self.as_user)
+        run("cp", "-a", str(self.fresh if original is None else original.fresh), str(data))
         port = free_port()
         command = [self.tool("postgres"), "-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", str(directory), "-F"]
         super().__init__(command, port, directory, stop=signal.SIGINT, **self.as_user)

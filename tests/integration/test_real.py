@@ -25,7 +25,6 @@ def redises(tmp_path_factory):
 def postgresql():
     # A folder that another user can reach, unlike pytest's
     with tempfile.TemporaryDirectory(prefix="weir-postgresql-") as directory:
-        Path(directory).chmod(0o755)
         with PostgreSQL(Path(directory)) as server:
             yield server
 
