@@ -2,6 +2,7 @@
 """Upstreams that go away and come back: by closing their port, by a full queue, by losing their network."""
 
 import contextlib
+import itertools
 import subprocess
 import sys
 
@@ -81,6 +82,26 @@ class FullQueue(Hanger):
 
     def __exit__(self, *_):
         self.upstream.close()
+
+
+class DeadHost:
+    """A host that is gone: packets to it vanish. When the scenario is over, the kernel knows."""
+
+    numbers = itertools.count(20)
+
+    def __init__(self):
+        self.ip = netns.dead_host(next(self.numbers))
+        self.address = f"{self.ip}:7000"
+        self.name = None
+
+    def calm(self):
+        netns.ip("route", "replace", "unreachable", f"{self.ip}/32")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 ECHO = """

@@ -8,11 +8,10 @@ from datetime import datetime
 
 import pytest
 
-import netns
 import settings
-from failing import FullQueue, Host, Phoenix, many
+from failing import DeadHost, FullQueue, Host, Phoenix, many
 from peers import (
-    Address, Refuser, Upstream, echo, eventually, half_close, in_threads, is_served, receive, reset, take_and_break)
+    Refuser, Upstream, echo, eventually, half_close, in_threads, is_served, receive, reset, take_and_break)
 from settings import amount
 from weir import configuration
 
@@ -172,7 +171,7 @@ def test_backup_only_while_nobody_else_is_there(checked):
 
 def test_black_holes_among_forty_shift_nobody(checked):
     """H3: three hosts that are gone, without an answer; the others are checked as often as ever."""
-    with many(37, Upstream) as webs, many(3, lambda: Address(f"{netns.dead_host(next(HOSTS))}:7000")) as holes:
+    with many(37, Upstream) as webs, many(3, DeadHost) as holes:
         times = {web: [] for web in webs}
 
         def stamp(sock, web):
@@ -188,9 +187,6 @@ def test_black_holes_among_forty_shift_nobody(checked):
             assert all("timed out" in entry["cause"] for entry in weir.entries("upstream down"))
         for stamps in times.values():
             assert stamps[4] - stamps[0] < 4 * 0.22 + SECOND, stamps
-
-
-HOSTS = iter(range(20, 250))
 
 
 def test_full_queue_is_down_until_it_is_worked_off(checked):

@@ -34,10 +34,16 @@ DEFAULT = object()
 TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_SECONDS = 2.0
 IDLE_TICKS = 2 * TICKS // 100
+LISTEN = "0A"  # in the kernel's tables
 QUIET = {"check": "none", "passive": False}  # no probe disturbs a scenario unless it asks for it
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def kinds(links):
+    """How many there are of each kind."""
+    return collections.Counter(re.sub(r"^(\w+):\[\d+\]$", r"\1", link) for link in links)
 
 
 class Dumper(yaml.SafeDumper):
@@ -129,14 +135,14 @@ class Weir:
             self.ports[listener["name"]] = int(entry["address"].rsplit(":", 1)[1])
         if self.admin:
             eventually(self._answers, what=self.state)
-        self.baseline = eventually(self._descriptors_at_rest, what=self.state)
+        self.baseline = self._lasting_descriptors()
         return self
 
-    def _descriptors_at_rest(self):
-        """Its descriptors, if none of them is a connection: the question above, or a check of an upstream."""
-        found = self.descriptors()
-        busy = self.check_sockets() or self.check_closing() or self.descriptors() != found
-        return None if busy else found
+    def _lasting_descriptors(self):
+        """Its descriptors without connections: the question above may still be closing, and upstreams being checked."""
+        links = list(self.links())
+        lasting = set(self._inodes("tcp", "tcp6", state=LISTEN)) | set(self._inodes("unix"))
+        return kinds(link for link in links if not link.startswith("socket:") or link in lasting)
 
     def _limit(self):
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
@@ -250,7 +256,16 @@ class Weir:
 
     def descriptors(self):
         """Open descriptors by kind."""
-        return collections.Counter(re.sub(r"^(\w+):\[\d+\]$", r"\1", link) for link in self.links())
+        return kinds(self.links())
+
+    def _inodes(self, *tables, state=None):
+        """The sockets, as "socket:[123]", in these tables of the kernel."""
+        for table in tables:
+            inode, column = (6, 5) if table == "unix" else (9, 3)
+            with open(f"/proc/{self.pid}/net/{table}", encoding="ascii", errors="replace") as lines:
+                for words in map(str.split, lines):
+                    if len(words) > inode and state in (None, words[column]):
+                        yield f"socket:[{words[inode]}]"
 
     def cpu_ticks(self):
         with open(f"/proc/{self.pid}/stat") as file:
@@ -353,10 +368,7 @@ class Weir:
 
     def check_closing(self):
         """No socket whose connection has ended is still being closed: the kernel's tables show such no more."""
-        known = set()
-        for table, column in (("tcp", 9), ("tcp6", 9), ("unix", 6)):
-            with open(f"/proc/{self.pid}/net/{table}", encoding="ascii", errors="replace") as lines:
-                known |= {f"socket:[{words[column]}]" for words in map(str.split, lines) if len(words) > column}
+        known = set(self._inodes("tcp", "tcp6", "unix"))
         return [link for link in self.links() if link.startswith("socket:") and link not in known]
 
     def check_sockets(self):
