@@ -10,8 +10,6 @@
 #define OVERFLOW_BYTES_DEFAULT (64u << 10)
 /* What a peer that does not read may make its filter answer. */
 #define ANSWERS_BYTES_MAX (64u << 10)
-/* Silence after which filters give back memory. */
-#define REST_NS (UINT64_C(5) * 1000000000)
 /* Between looks at what has not arrived. */
 #define DRAIN_MIN_NS (UINT64_C(1) * 1000000)
 #define DRAIN_MAX_NS (UINT64_C(250) * 1000000)
@@ -37,17 +35,10 @@ static uint64_t timeout_of(const struct weir_relay *relay)
     return half != 0 && (idle == 0 || half < idle) ? half : idle;
 }
 
-static bool may_rest(const struct weir_relay *relay)
-{
-    return !relay->rested && (relay->filters[0] != NULL || relay->filters[1] != NULL);
-}
-
 /* Bytes only note the time; the timer, when it fires, finds out how much is left. */
 static void watch_time(struct weir_relay *relay)
 {
     uint64_t timeout = timeout_of(relay);
-    if (may_rest(relay) && (timeout == 0 || timeout > REST_NS))
-        timeout = REST_NS;
     if (timeout != 0 && !relay->draining)
         weir_timer_set(relay->loop, &relay->timer, relay->last_byte_ns + timeout);
 }
@@ -55,20 +46,6 @@ static void watch_time(struct weir_relay *relay)
 static void note_byte(struct weir_relay *relay)
 {
     relay->last_byte_ns = weir_loop_now(relay->loop);
-    if (!relay->rested)
-        return;
-    relay->rested = false;
-    watch_time(relay);
-}
-
-static void rest(struct weir_relay *relay)
-{
-    relay->rested = true;
-    for (unsigned side = 0; side < 2; side++) {
-        struct weir_filter *filter = relay->filters[side];
-        if (filter != NULL && filter->ops->rest != NULL)
-            filter->ops->rest(filter);
-    }
 }
 
 /* The reset that tells of a truncation destroys what has not arrived yet: it waits for that, in steps that grow, while
@@ -100,8 +77,6 @@ static void time_passed(struct weir_timer *timer)
         drain(relay);
         return;
     }
-    if (may_rest(relay) && silent_ns >= REST_NS)
-        rest(relay);
     if (timeout == 0 || silent_ns < timeout)
         watch_time(relay);
     else

@@ -72,8 +72,6 @@ struct weir_filter_ops {
                                       struct weir_sink *out);
     /* No more plain bytes for the side. */
     enum weir_filter_result (*encode_end)(struct weir_filter *filter, struct weir_sink *out);
-    /* Nothing has come or gone for a while: give back memory that can be had again. May be NULL. */
-    void (*rest)(struct weir_filter *filter);
 };
 
 struct weir_relay_options {
@@ -116,7 +114,6 @@ struct weir_relay {
     void (*ended)(struct weir_relay *relay, enum weir_relay_end end);
     uint64_t last_byte_ns;
     uint8_t watching; /* one bit for each side */
-    bool rested;      /* the filters have given back what they could */
     bool draining;    /* a truncated direction waits for its last byte to arrive */
 };
 

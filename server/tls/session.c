@@ -127,6 +127,22 @@ static enum tls_progress fail(struct tls_session *session, const struct tls_fail
     return TLS_FAILED;
 }
 
+/* OpenSSL keeps the peer's certificate as long as the session. What it says has been read by now, and nobody looks at
+ * it again: the larger parts of it go. */
+static void forget_certificate(const SSL *ssl)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    X509_NAME *nobody = X509_NAME_new();
+    if (certificate != NULL && nobody != NULL) {
+        X509_set_subject_name(certificate, nobody);
+        X509_set_issuer_name(certificate, nobody);
+        while (X509_get_ext_count(certificate) > 0)
+            X509_EXTENSION_free(X509_delete_ext(certificate, 0));
+    }
+    X509_NAME_free(nobody);
+    ERR_clear_error();
+}
+
 static enum tls_progress establish(struct tls_session *session)
 {
     static const struct tls_failure unverified = { TLS_FAILURE_BAD_CERTIFICATE, "no certificate was verified" };
@@ -134,6 +150,7 @@ static enum tls_progress establish(struct tls_session *session)
     /* Whatever way OpenSSL may find around it. */
     if (session->context->material->ca != NULL && !session->verified)
         return fail(session, &unverified);
+    forget_certificate(session->ssl);
     session->established = true;
     if (rest->input_size == 0)
         return TLS_ESTABLISHED;
@@ -232,19 +249,16 @@ static enum weir_filter_result encode_end(struct weir_filter *filter, struct wei
     session->ended = true;
     feed(session, NULL, 0, out);
     int result = SSL_shutdown(session->ssl);
-    return result >= 0 ? WEIR_FILTER_OK : judge(session, result);
-}
-
-static void rest(struct weir_filter *filter)
-{
-    SSL_free_buffers(session_of(filter)->ssl);
+    if (result < 0)
+        return judge(session, result);
+    SSL_free_buffers(session->ssl); /* other records do so by themselves, alerts do not */
+    return WEIR_FILTER_OK;
 }
 
 static const struct weir_filter_ops filter_ops = {
     .decode = decode,
     .encode = encode,
     .encode_end = encode_end,
-    .rest = rest,
 };
 
 struct weir_filter *tls_session_filter(struct tls_session *session)

@@ -6,7 +6,6 @@
 struct twice {
     struct weir_filter filter;
     char half;
-    int rests;
 };
 
 static enum weir_filter_result twice_answer(struct weir_sink *back)
@@ -60,14 +59,9 @@ static enum weir_filter_result twice_encode_end(struct weir_filter *filter, stru
     return weir_sink_put(out, ".", 1) == 0 ? WEIR_FILTER_OK : WEIR_FILTER_NO_MEMORY;
 }
 
-static void twice_rest(struct weir_filter *filter)
-{
-    ((struct twice *)filter)->rests++;
-}
-
-static const struct weir_filter_ops twice_ops = {
-    .decode = twice_decode, .encode = twice_encode, .encode_end = twice_encode_end, .rest = twice_rest
-};
+static const struct weir_filter_ops twice_ops = { .decode = twice_decode,
+                                                  .encode = twice_encode,
+                                                  .encode_end = twice_encode_end };
 
 static struct twice client_filter, upstream_filter;
 
@@ -251,21 +245,6 @@ static void a_filtered_direction_rests_when_its_queue_is_full(void **state)
     assert_int_equal(f->relay.direction[UPSTREAM].bytes, 40000);
 }
 
-static void filters_rest_in_silence_and_again_after_the_next_bytes(void **state)
-{
-    struct fixture *f = *state;
-    passes(f, 6 * SECOND);
-    assert_int_equal(client_filter.rests, 1);
-    passes(f, 6 * SECOND);
-    assert_int_equal(client_filter.rests, 1);
-    arrives_text(f, CLIENT, "aa");
-    assert_takes(f, UPSTREAM, "a");
-    passes(f, 6 * SECOND);
-    assert_int_equal(client_filter.rests, 2);
-    passes(f, 60 * SECOND);
-    assert_int_equal(f->end, WEIR_RELAY_IDLE_TIMEOUT);
-}
-
 static void bytes_from_before_the_start_go_first(void **state)
 {
     struct fixture *f = *state;
@@ -301,7 +280,6 @@ int main(void)
         CLIENT_TEST(answers_go_back_to_the_side_that_asked),
         CLIENT_TEST(a_peer_that_asks_without_reading_is_cut_off),
         CLIENT_TEST(a_filtered_direction_rests_when_its_queue_is_full),
-        CLIENT_TEST(filters_rest_in_silence_and_again_after_the_next_bytes),
         CLIENT_TEST(bytes_from_before_the_start_go_first),
         CLIENT_TEST(an_end_from_before_the_start_counts),
     };

@@ -629,18 +629,8 @@ static void an_end_without_room_is_no_memory(void **state)
     assert_int_equal(tls_session_end(f->pair.server.session, &f->pair.server.out.sink), WEIR_ENOMEM);
 }
 
-static void a_session_that_rested_goes_on(void **state)
-{
-    struct fixture *f = *state;
-    pair_connect(&f->pair);
-    for (int i = 0; i < 3; i++) {
-        tls_session_filter(f->pair.server.session)->ops->rest(tls_session_filter(f->pair.server.session));
-        assert_talk(&f->pair);
-    }
-}
-
-/* OpenSSL needs 23.4 KB of it. */
-#define IDLE_BYTES_MAX 24500
+/* OpenSSL 3.0 needs 18.3 KB of it, and 16 KB more for each record that stays in a buffer. */
+#define IDLE_BYTES_MAX 20000
 
 static void an_idle_session_takes_little_memory(void **state)
 {
@@ -656,9 +646,7 @@ static void an_idle_session_takes_little_memory(void **state)
         pair_open(&pairs[i], f->client, f->server);
         pair_connect(&pairs[i]);
         assert_talk(&pairs[i]);
-        struct weir_filter *filter = tls_session_filter(pairs[i].server.session);
         tls_session_forget_identity(pairs[i].server.session);
-        filter->ops->rest(filter);
         tls_session_free(&pairs[i].client.session);
         collector_free(&pairs[i].client.out);
         collector_free(&pairs[i].client.plain);
@@ -714,7 +702,6 @@ int main(void)
         WITH(an_exhausted_sink_is_no_memory),
         WITH(exhausted_sinks_of_an_established_session_are_no_memory),
         WITH(an_end_without_room_is_no_memory),
-        WITH(a_session_that_rested_goes_on),
         WITH(an_idle_session_takes_little_memory),
     };
     return cmocka_run_group_tests(tests, make_certificates, drop_certificates);
