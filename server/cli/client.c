@@ -262,19 +262,28 @@ static int refused(struct admin_client *client, const struct client_answer *answ
     return answer->status == 400 || answer->status == 404 || answer->status == 422 ? EXIT_USAGE : EXIT_FAILED;
 }
 
+int client_judge(struct admin_client *client, const struct client_answer *answer, json_t **ret_json)
+{
+    json_t *json = json_loadb(answer->body, answer->size, 0, NULL);
+
+    *ret_json = json;
+    if (answer->status >= 300)
+        return refused(client, answer, json);
+    if (json != NULL)
+        return EXIT_OK;
+    fail(client, "the answer is no JSON");
+    return EXIT_FAILED;
+}
+
 int client_ask_json(struct admin_client *client, const char *method, const char *path, const char *body,
                     json_t **ret_json)
 {
     struct client_answer answer = { 0 };
+    json_t *json = NULL;
 
     if (client_ask(client, method, path, body, &answer) != 0)
         return EXIT_FAILED;
-    json_t *json = json_loadb(answer.body, answer.size, 0, NULL);
-    int status = EXIT_OK;
-    if (answer.status >= 300)
-        status = refused(client, &answer, json);
-    else if (json == NULL)
-        status = fail(client, "the answer is no JSON") == 0 ? EXIT_OK : EXIT_FAILED;
+    int status = client_judge(client, &answer, &json);
     if (status == EXIT_OK)
         *ret_json = json;
     else

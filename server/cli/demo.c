@@ -203,7 +203,7 @@ static int start(struct demo *demo)
     if (err == 0)
         err = balancer_new(demo->snapshot, &demo->state, demo->snapshot->settings.workers, &demo->balancer);
     if (err == 0)
-        err = admin_open(demo->balancer, &demo->admin);
+        err = admin_open(demo->balancer, NULL, &demo->admin);
     if (err == 0)
         err = admin_start(demo->admin);
     if (err == 0)

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     { "pki", "ACTION", "a small development CA: keys, certificates, CRL", cmd_pki },
     { "status", "[--json]", "one look at a running balancer", cmd_status },
     { "top", "", "the same, live, in the terminal", cmd_top },
+    { "reload", "", "make a running balancer read its configuration anew", cmd_reload },
     { "drain", "UPSTREAM", "give an upstream no new connections", cmd_drain },
     { "disable", "UPSTREAM", "the same, and end the open ones", cmd_disable },
     { "enable", "UPSTREAM", "take that back", cmd_enable },

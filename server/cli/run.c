@@ -108,7 +108,7 @@ static int open_all(struct running *running)
     if (settings->admin_socket != NULL)
         privileges_make_folder(&account, settings->admin_socket);
     privileges_borrow(&account);
-    err = admin_open(running->balancer, &running->admin);
+    err = admin_open(running->balancer, running->reloader, &running->admin);
     privileges_return();
     bool io_uring = strcmp(balancer_backend_name(running->balancer), "io_uring") == 0;
     return err == 0 ? confine(running->snapshot, &account, io_uring) : err;

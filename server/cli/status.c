@@ -75,6 +75,18 @@ static long long sum_active(const json_t *array)
     return sum;
 }
 
+static void print_reload(const json_t *reload)
+{
+    bool done = strcmp(text_of(reload, "result"), "done") == 0;
+    size_t lines = json_array_size(json_object_get(reload, done ? "changes" : "errors"));
+
+    printf("last reload at %s: %s%s%s", text_of(reload, "time"), cli_style(stdout, done ? "" : RED),
+           text_of(reload, "result"), done ? "" : cli_plain(stdout));
+    if (lines > 0)
+        printf(", %zu %s%s", lines, done ? "change" : "error", lines == 1 ? "" : "s");
+    printf("\n");
+}
+
 static void print_head(const json_t *status)
 {
     long long workers = number_of(status, "workers");
@@ -86,6 +98,8 @@ static void print_head(const json_t *status)
     if (json_is_true(json_object_get(status, "draining")))
         printf(", %sdraining%s", cli_style(stdout, YELLOW), cli_plain(stdout));
     printf("\n");
+    if (json_is_object(json_object_get(status, "last_reload")))
+        print_reload(json_object_get(status, "last_reload"));
 }
 
 /* The tables */

@@ -226,13 +226,14 @@ static int open_http(struct admin *admin, const struct weir_address *address)
     return err;
 }
 
-int admin_open(struct balancer *balancer, struct admin **ret_admin)
+int admin_open(struct balancer *balancer, struct reloader *reloader, struct admin **ret_admin)
 {
     const struct settings *settings = &balancer_snapshot(balancer)->settings;
     struct admin *admin = calloc(1, sizeof *admin);
     if (admin == NULL)
         return WEIR_ENOMEM;
     admin->view.balancer = balancer;
+    admin->view.reloader = reloader;
     admin->socket = (struct way){ .admin = admin, .fd = -1, .is_socket = true };
     admin->http = (struct way){ .admin = admin, .fd = -1 };
     json_object_seed(0); /* from a device that cannot be opened later */

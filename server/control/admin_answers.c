@@ -13,10 +13,14 @@
 #include "connections_json.h"
 #include "explain.h"
 #include "prometheus.h"
+#include "reload_view.h"
 #include "status.h"
 
 #define STATUS_OK 200u
 #define STATUS_NOT_FOUND 404u
+#define STATUS_CONFLICT 409u
+#define STATUS_UNPROCESSABLE 422u
+#define STATUS_INTERNAL 500u
 #define STATUS_UNAVAILABLE 503u
 
 #define TYPE_JSON "application/json"
@@ -86,6 +90,7 @@ static void answer_metrics(const struct admin_view *view, const struct admin_req
     (void)request;
     answer->type = PROMETHEUS_TYPE;
     metrics_render(view->metrics, &answer->body);
+    reload_metrics(view->reloader, &answer->body);
 }
 
 static void answer_health(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
@@ -110,8 +115,14 @@ static void answer_ready(const struct admin_view *view, const struct admin_reque
 
 static void answer_status(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
 {
+    json_t *status = status_json(view->balancer);
+
     (void)request;
-    answer_json(answer, STATUS_OK, status_json(view->balancer));
+    if (json_object_set_new(status, "last_reload", reload_last_json(view->reloader)) != 0) {
+        json_decref(status);
+        status = NULL;
+    }
+    answer_json(answer, STATUS_OK, status);
 }
 
 /* Connections */
@@ -304,6 +315,48 @@ static void answer_set_upstream(const struct admin_view *view, const struct admi
     balancer_snapshot_unref(view->balancer, &snapshot);
 }
 
+/* A file that was refused is an error with the lines of all that is wrong with it. */
+static void answer_result(struct answer *answer, const struct reload_result *result)
+{
+    static const struct {
+        unsigned status;
+        const char *error, *hint;
+    } words[RELOAD_OUTCOMES] = {
+        [RELOAD_DONE] = { STATUS_OK, NULL, NULL },
+        [RELOAD_REFUSED] = { STATUS_UNPROCESSABLE, "the configuration was refused",
+                             "what ran before goes on; weir check says the same of the file" },
+        [RELOAD_BUSY] = { STATUS_CONFLICT, "the balancer is draining", "start it anew instead" },
+        [RELOAD_FAILED] = { STATUS_INTERNAL, "the reload failed", "what ran before goes on; see the log" },
+    };
+    json_t *json = reload_json(result);
+
+    if (words[result->outcome].error != NULL) {
+        json_object_set_new(json, "error", json_string(words[result->outcome].error));
+        json_object_set_new(json, "hint", json_string(words[result->outcome].hint));
+    }
+    answer_json(answer, words[result->outcome].status, json);
+}
+
+static void answer_reload(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
+{
+    struct reload_result *result = NULL;
+    struct admin_fault fault;
+    int err = view->reloader == NULL ? WEIR_EINVAL : reloader_reload(view->reloader, &result);
+
+    (void)request;
+    answer->body.failed = err == WEIR_ENOMEM;
+    if (err == 0) {
+        answer_result(answer, result);
+    } else if (err == WEIR_ECANCELED) {
+        admin_refuse(&fault, STATUS_UNAVAILABLE, "start it anew", "the balancer is being stopped");
+        admin_answer_fault(&fault, answer);
+    } else if (err == WEIR_EINVAL) {
+        admin_refuse(&fault, STATUS_CONFLICT, "use weir run", "this balancer has no file to read anew");
+        admin_answer_fault(&fault, answer);
+    }
+    reload_result_unref(&result);
+}
+
 /* All of them */
 
 void admin_answer(const struct admin_view *view, const struct admin_request *request, struct answer *answer)
@@ -318,6 +371,7 @@ void admin_answer(const struct admin_view *view, const struct admin_request *req
         [ADMIN_STATUS] = answer_status,
         [ADMIN_CONNECTIONS] = answer_connections,
         [ADMIN_EXPLAIN] = answer_explain,
+        [ADMIN_RELOAD] = answer_reload,
         [ADMIN_SET_UPSTREAM] = answer_set_upstream,
         [ADMIN_END_CONNECTION] = answer_end,
     };

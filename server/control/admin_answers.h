@@ -6,12 +6,14 @@
 #include "admin_request.h"
 #include "buffer.h"
 #include "metrics.h"
+#include "reload.h"
 
 /* What the admin side answers to a request that was read. The threads of the admin side; workers go on meanwhile. */
 
 struct admin_view {
     struct balancer *balancer;
     struct metrics *metrics;
+    struct reloader *reloader; /* NULL: there is no file to read anew */
 };
 
 struct answer {

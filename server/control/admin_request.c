@@ -50,6 +50,7 @@ static const struct route {
     { "/api/v1/events", METHOD_GET, ADMIN_EVENTS },
     { "/api/v1/connections", METHOD_GET, ADMIN_CONNECTIONS },
     { "/api/v1/explain", METHOD_GET, ADMIN_EXPLAIN },
+    { "/api/v1/reload", METHOD_POST, ADMIN_RELOAD },
     { "/api/v1/upstreams/", METHOD_POST, ADMIN_SET_UPSTREAM },
     { "/api/v1/connections/", METHOD_DELETE, ADMIN_END_CONNECTION },
 };

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The admin API: who may ask and change what; the open connections; explanations of what runs."""
 
+import signal
 import socket
 
 import pytest
+import yaml
 
 from admin import ask, ask_json, over_http, over_socket, socket_path, ways  # noqa: F401 (a fixture)
 from peers import LOOPBACK, Upstream, free_port, receive
@@ -52,6 +54,7 @@ def test_the_error_for_a_strange_name_says_what_to_do(weir):
 
 @pytest.mark.parametrize("method, path, body", [
     ("DELETE", "/api/v1/connections/1", None), ("POST", "/api/v1/upstreams/web1", '{"state": "drain"}'),
+    ("POST", "/api/v1/reload", None),
 ])
 def test_over_http_nothing_can_be_changed(weir, method, path, body):
     error = ask_json(over_http(weir), path, method, status=403, body=body)
@@ -217,6 +220,51 @@ def test_a_change_that_cannot_be_made_changes_nothing(weir, name, body, status, 
     answer = change(weir, name, body, status)
     assert error in answer["error"] and hint in answer["hint"], answer
     assert state_of(weir, "web1") == "enabled"
+
+
+# Reload
+
+
+def rewrite(weir, **top):
+    """Gives the balancer another file; what runs stays as it is."""
+    weir.file.write_text(yaml.safe_dump({**weir.config, **top}))
+
+
+def reload(weir, status=200):
+    return ask_json(over_socket(weir), "/api/v1/reload", "POST", status)
+
+
+def test_a_reload_answers_when_it_is_over_and_the_status_remembers_it(weir):
+    assert weir.status()["last_reload"] is None
+    rewrite(weir, clients=[{"name": "carol", "identity": ["cidr:127.0.0.4/32"]}])
+    answer = reload(weir)
+    assert set(answer) == {"result", "time", "duration_ms", "changes", "warnings"} and answer["result"] == "done"
+    assert weir.status()["last_reload"] == answer
+    assert ask_json(over_http(weir), "/api/v1/explain?client=carol")["client"]["configured"]
+    assert ask(over_http(weir), "/api/v1/explain?client=alice")[0].status == 404
+    assert weir.metrics().sum("weir_config_reloads_total", result="done") == 1
+
+
+def test_a_file_that_is_refused_changes_nothing_and_every_error_is_told(weir):
+    rewrite(weir, clients=[{"name": "carol"}], nonsense=1)
+    answer = reload(weir, 422)
+    assert answer["error"] == "the configuration was refused" and answer["result"] == "refused" and answer["hint"]
+    assert len(answer["errors"]) == 2 and all(line.startswith(f"{weir.file}:") for line in answer["errors"])
+    assert {key: answer[key] for key in ("result", "errors")}.items() <= weir.status()["last_reload"].items()
+    assert [entry["name"] for entry in weir.status()["clients"]] == ["alice", "other"]
+    assert weir.metrics().sum("weir_config_reloads_total", result="refused") == 1
+    rewrite(weir)
+    assert reload(weir)["result"] == "done"
+
+
+def test_there_is_no_reload_while_the_balancer_drains(weir):
+    client = served(weir, 1)[0]
+    weir.stopped_by_test = True
+    weir.signal(signal.SIGTERM)
+    weir.wait_log("draining")
+    assert "draining" in reload(weir, 409)["error"]
+    client.close()
+    assert weir.wait_exit() == 0
 
 
 # Explain

@@ -17,7 +17,8 @@ from admin import over_http, ask_json, socket_path  # noqa: F401 (a fixture)
 from peers import LOOPBACK, Upstream, free_port
 from test_config import weir as run
 
-COMMANDS = {"status": (), "explain": ("alice",), "drain": ("web1",), "disable": ("web1",), "enable": ("web1",)}  # with arguments that would do
+COMMANDS = {  # with arguments that would do
+    "status": (), "explain": ("alice",), "drain": ("web1",), "disable": ("web1",), "enable": ("web1",), "reload": ()}
 
 
 @pytest.fixture
@@ -136,6 +137,20 @@ def test_an_unknown_upstream_is_wrong_use(weir, target, message):
 def test_an_upstream_has_to_be_named():
     done = run("drain")
     assert done.returncode == 2 and "which upstream?" in done.stderr
+
+
+def test_reload_says_what_is_wrong_line_by_line(weir):
+    socket_option = "--socket", weir.config["admin"]["socket"]
+    assert run("reload", *socket_option).returncode == 0
+    with open(weir.file, "a") as file:
+        file.write("\nnonsense: true\nmore: 7\n")
+    done = run("reload", *socket_option)
+    assert (done.returncode, done.stdout) == (2, "")
+    first, second, last = done.stderr.splitlines()
+    assert re.match(rf"{re.escape(str(weir.file))}:\d+:1: unknown key \"nonsense\"", first)
+    assert re.match(rf"{re.escape(str(weir.file))}:\d+:1: unknown key \"more\"", second)
+    assert last.startswith("weir reload: the configuration was refused; what ran before goes on")
+    assert "last reload at" in command(weir, "status") and ": refused, 2 errors" in command(weir, "status")
 
 
 # Explain
