@@ -50,7 +50,8 @@ int client_ask(struct admin_client *client, const char *method, const char *path
 int client_ask_json(struct admin_client *client, const char *method, const char *path, const char *body,
                     json_t **ret_json);
 
-/* What an answer means: EXIT_OK, or the exit status with the trouble. *ret_json is the document in any case, or NULL. */
+/* What an answer means: EXIT_OK, or the exit status with the trouble. *ret_json is the document in any case, or NULL.
+ */
 int client_judge(struct admin_client *client, const struct client_answer *answer, json_t **ret_json);
 
 /* A text as the value of a query: free() it. NULL when out of memory. */
