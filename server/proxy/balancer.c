@@ -208,7 +208,7 @@ static void apply(struct balancer *balancer, struct generation *generation, uint
     const struct generation *before = balancer->present;
     pthread_mutex_lock(&balancer->mutex);
     snapshot_apply(generation->snapshot);
-    health_apply(generation->snapshot, before == NULL ? NULL : before->snapshot);
+    health_apply(generation->snapshot, before == NULL ? NULL : before->snapshot, monotonic_ns());
     generation->before = balancer->present;
     balancer->present = generation;
     pthread_mutex_unlock(&balancer->mutex);

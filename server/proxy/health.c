@@ -105,18 +105,54 @@ struct place_health *health_of(const struct pool *pool, uint32_t place)
     return ((struct place_health **)pool->health_state)[place];
 }
 
-/* A place that nobody looked after for a while begins anew. */
-static void show(struct place_health *health, const struct pool *pool, uint32_t place)
+/* With the mutex held, before it can be chosen again. */
+static void start_slowly(struct place_health *health, uint64_t duration_ns, uint64_t now_ns)
+{
+    health->slow_until_ns = now_ns + duration_ns;
+    weir_pool_slow_start(health->pool->balancing, health->place, duration_ns, now_ns);
+}
+
+/* A place that nobody looked after for a while begins anew. `begins_ns`: until when it then starts slowly. */
+static void show(struct place_health *health, const struct pool *pool, uint32_t place, uint64_t begins_ns)
 {
     const struct weir_health_options options = options_of(&pool->health);
     pthread_mutex_lock(&health->mutex);
-    if (health->pool == NULL)
+    if (health->pool == NULL) {
         weir_health_init(&health->machine, &options);
+        health->slow_until_ns = begins_ns;
+    }
     health->machine.options = options;
     health->pool = pool;
     health->place = place;
     weir_pool_set_health(pool->balancing, place, weir_health_place(&health->machine));
     pthread_mutex_unlock(&health->mutex);
+}
+
+/* A slow start goes on in the new pool, whose others have by now what they have. */
+static void go_on_slowly(struct place_health *health, uint64_t now_ns)
+{
+    pthread_mutex_lock(&health->mutex);
+    uint64_t left_ns = health->slow_until_ns > now_ns ? health->slow_until_ns - now_ns : 0;
+    if (left_ns > 0)
+        start_slowly(health, left_ns < health->pool->slow_start_ns ? left_ns : health->pool->slow_start_ns, now_ns);
+    pthread_mutex_unlock(&health->mutex);
+}
+
+static bool has_pool(const struct snapshot *snapshot, const char *name)
+{
+    for (uint32_t n = 0; snapshot != NULL && n < snapshot->pool_count; n++)
+        if (strcmp(snapshot->pools[n].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void show_pool(const struct pool *pool, const struct snapshot *before, uint64_t now_ns)
+{
+    uint64_t begins_ns = has_pool(before, pool->name) ? now_ns + pool->slow_start_ns : 0;
+    for (uint32_t place = 0; place < pool->place_count; place++)
+        show(health_of(pool, place), pool, place, begins_ns);
+    for (uint32_t place = 0; place < pool->place_count; place++)
+        go_on_slowly(health_of(pool, place), now_ns);
 }
 
 static bool is_of(const struct pool *pool, const struct snapshot *snapshot)
@@ -132,11 +168,10 @@ static void hide(struct place_health *health, const struct snapshot *snapshot)
     pthread_mutex_unlock(&health->mutex);
 }
 
-void health_apply(struct snapshot *snapshot, const struct snapshot *before)
+void health_apply(struct snapshot *snapshot, const struct snapshot *before, uint64_t now_ns)
 {
     for (uint32_t n = 0; n < snapshot->pool_count; n++)
-        for (uint32_t place = 0; place < snapshot->pools[n].place_count; place++)
-            show(health_of(&snapshot->pools[n], place), &snapshot->pools[n], place);
+        show_pool(&snapshot->pools[n], before, now_ns);
     for (uint32_t n = 0; before != NULL && n < before->pool_count; n++)
         for (uint32_t place = 0; place < before->pools[n].place_count; place++)
             hide(health_of(&before->pools[n], place), snapshot);
@@ -184,7 +219,7 @@ static void publish(struct place_health *health, enum weir_health_change change,
     if (change == WEIR_HEALTH_SAME || health->pool == NULL)
         return;
     if (change == WEIR_HEALTH_CAME_UP || change == WEIR_HEALTH_RETURNED)
-        weir_pool_slow_start(health->pool->balancing, health->place, health->pool->slow_start_ns, now_ns);
+        start_slowly(health, health->pool->slow_start_ns, now_ns);
     weir_pool_set_health(health->pool->balancing, health->place, weir_health_place(&health->machine));
     if (change == WEIR_HEALTH_WENT_DOWN)
         snprintf(health->cause, sizeof health->cause, "%s", cause);
@@ -209,13 +244,19 @@ void health_off_ejection(struct place_health *health, const void *context)
     pthread_mutex_unlock(&health->mutex);
 }
 
-static void start_slowly(const struct snapshot *snapshot, const struct upstream *upstream, uint64_t now_ns)
+static void come_back(const struct snapshot *snapshot, const struct upstream *upstream, uint64_t now_ns)
 {
     for (uint32_t n = 0; n < snapshot->pool_count; n++) {
         const struct pool *pool = &snapshot->pools[n];
-        for (uint32_t place = 0; place < pool->place_count; place++)
-            if (&snapshot->upstreams[pool->places[place].upstream] == upstream)
-                weir_pool_slow_start(pool->balancing, place, pool->slow_start_ns, now_ns);
+        for (uint32_t place = 0; place < pool->place_count; place++) {
+            struct place_health *health = health_of(pool, place);
+            if (&snapshot->upstreams[pool->places[place].upstream] != upstream)
+                continue;
+            pthread_mutex_lock(&health->mutex);
+            if (health->pool != NULL)
+                start_slowly(health, pool->slow_start_ns, now_ns);
+            pthread_mutex_unlock(&health->mutex);
+        }
     }
 }
 
@@ -230,7 +271,7 @@ void health_set_state(const struct snapshot *snapshot, const struct upstream *up
     if (weir_upstreams_state(snapshot->table, upstream->id) == state)
         return;
     if (state == WEIR_UPSTREAM_ENABLED)
-        start_slowly(snapshot, upstream, now_ns);
+        come_back(snapshot, upstream, now_ns);
     weir_upstreams_set_state(snapshot->table, upstream->id, state);
     log_info(messages[state], LOG_STR("upstream", upstream->name), LOG_STR("cause", "set by hand"));
 }

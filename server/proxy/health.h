@@ -25,6 +25,7 @@ struct place_health {
     const struct pool *pool;
     uint32_t place;
     char cause[HEALTH_CAUSE_BYTES];        /* of its going down */
+    uint64_t slow_until_ns;                /* it starts slowly until then */
     _Atomic uint64_t troubled_ns;          /* time of the last failure; 0: none since the last success */
     _Atomic uint64_t checked_ns;           /* when the last check began; 0: there was none */
     _Atomic int64_t certificate_expires_s; /* of the last check's handshake, in seconds since 1970; 0: not known */
@@ -35,9 +36,10 @@ struct place_health {
 /* Finds or makes the state of all places of a bound snapshot. What runs is not touched. Returns 0 or WEIR_ENOMEM.
  * Control thread, like the next two. */
 int health_new(struct snapshot *snapshot, struct state *state);
-/* The snapshot is the one that counts from now on: its places show their health and are judged by its settings. Places
- * of `before` (NULL: there was none) that it does not name show theirs no more. */
-void health_apply(struct snapshot *snapshot, const struct snapshot *before);
+/* The snapshot is the one that counts from now on: its places show their health and are judged by its settings, and who
+ * has joined a pool starts slowly. Places of `before` (NULL: there was none) that it does not name show theirs no more.
+ */
+void health_apply(struct snapshot *snapshot, const struct snapshot *before, uint64_t now_ns);
 /* Accepts a snapshot without. */
 void health_free(struct snapshot *snapshot);
 

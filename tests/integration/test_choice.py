@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which upstream is chosen when some have failed, are back, or were set aside by hand (H2, H7, H11)."""
 
+import signal
 import time
+
+import yaml
 
 from admin import ask_json, over_socket, socket_path  # noqa: F401 (a fixture)
 from failing import Phoenix
@@ -106,3 +109,27 @@ def test_who_comes_back_is_not_stampeded(checked):
                 hold(weir, 30)
                 assert least <= held(weir, phoenix)[0] <= most
                 assert sum(held(weir, phoenix, one, two)) == 110
+
+
+def reload(weir, change):
+    """Changes the pool and lets the balancer read it anew."""
+    before = len(weir.entries("configuration reloaded"))
+    document = yaml.safe_load(weir.file.read_text())
+    change(document["pools"][0])
+    weir.file.write_text(yaml.dump(document))
+    weir.signal(signal.SIGHUP)
+    weir.wait_log("configuration reloaded", before + 1)
+
+
+def test_who_joins_by_reload_is_not_stampeded(balancer):
+    """H7: and a later reload does not end its slow start."""
+    with Upstream(name="one") as one, Upstream(name="two") as two, Upstream(name="three") as three:
+        with balancer(one, two, pool={"slow_start": "24h"}) as weir:
+            hold(weir, 60)
+            reload(weir, lambda pool: pool["upstreams"].append({"name": "three", "address": three.address}))
+            hold(weir, 30)
+            assert 9 <= held(weir, three)[0] <= 11
+            reload(weir, lambda pool: pool.update(retries=1))
+            hold(weir, 30)
+            assert 18 <= held(weir, three)[0] <= 22
+            assert sum(held(weir, one, two, three)) == 120

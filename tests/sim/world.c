@@ -420,7 +420,7 @@ static int open_state(struct world *world)
     if (err == 0)
         err = health_new(world->snapshot, &world->state);
     if (err == 0)
-        health_apply(world->snapshot, NULL);
+        health_apply(world->snapshot, NULL, world->sim->now_ns);
     return err;
 }
 
