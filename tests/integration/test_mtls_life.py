@@ -1,48 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Life of a connection with TLS on either side or on both: L1, L2, L7-L9, L11, B1-B3, R2."""
 
-import contextlib
 import socket
 import threading
 import time
 
 import pytest
 
-import certs
 import settings
-from certs import alice, root
 from peers import (
-    Upstream, answer, assert_prefix, assert_whole, background, connect, digest_of, echo, half_close, pieces,
+    answer, assert_prefix, assert_whole, background, connect, digest_of, echo, half_close, pieces,
     receive, receive_exactly, reset, resetter, send_data, source)
 from settings import amount
-from tls import TlsUpstream, client_context, listener_block, pool_block, server_context
+from sides import Sides
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 BULK = amount(32 * MIB, full=64 * MIB, slow=4 * MIB)
-POOL = {"tls": pool_block(certificate=root().issue("weir"), verify=["dns:web.test"])}
-
-
-class Sides:
-    """Where TLS is: at the client's side, at the upstream's, or at both."""
-
-    def __init__(self, name):
-        self.name = name
-        self.client, self.upstream = name in ("client", "both"), name in ("upstream", "both")
-
-    def serve(self, script, **options):
-        if not self.upstream:
-            return Upstream(script, **options)
-        certificate = certs.servers().issue_server("web", san=["dns:web.test"])
-        return TlsUpstream(server_context(certificate, clients=root()), script, **options)
-
-    @contextlib.contextmanager
-    def before(self, script, balancer, listener=None, **options):
-        """A balancer before an upstream that runs `script`."""
-        secure = {"tls": listener_block()} if self.client else {}
-        with self.serve(script) as web, balancer(
-                web, listener={**secure, **(listener or {})}, pool=POOL if self.upstream else {},
-                tls=client_context(alice()) if self.client else None, **options) as weir:
-            yield weir, web
 
 
 @pytest.fixture(params=["client", "upstream", "both"])
