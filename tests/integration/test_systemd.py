@@ -156,7 +156,7 @@ def backend():
 @pytest.fixture
 def unit(tmp_path):
     """The unit file, with the program under test in the place of the installed one."""
-    text = re.sub(r"/usr/bin/weir\b", str(settings.BINARY), UNIT.read_text())
+    text = re.sub(r"=weir\b(?! *$)", f"={settings.BINARY}", UNIT.read_text(), flags=re.M)
     path = tmp_path / "weir.service"
     path.write_text(text)
     return path
