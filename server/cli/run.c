@@ -176,7 +176,12 @@ static int wait_and_tidy(const struct running *running, const sigset_t *set)
 
 static void reload(const struct running *running)
 {
+    notify_reloading();
     reloader_run(running->reloader);
+    struct reload_result *last = reloader_last(running->reloader);
+    bool refused = last != NULL && last->outcome != RELOAD_DONE;
+    notify_ready(refused ? "Serving as before: the last reload was refused, the log says why" : "Serving");
+    reload_result_unref(&last);
 }
 
 static void serve(struct running *running, const sigset_t *set)

@@ -12,12 +12,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import certs
 import settings
 from admin import UnixConnection, ask, socket_path  # noqa: F401 (a fixture)
 from certs import alice, root
-from peers import Upstream, echo, free_port, is_served, receive_exactly
+from peers import Upstream, connect, echo, free_port, is_served, receive_exactly
 from tls import TlsUpstream, client_context, listener_block, pool_block, server_context
 
 pytestmark = pytest.mark.skipif(not settings.SANDBOX, reason="needs root, Landlock, and a build without sanitizers")
@@ -108,6 +109,44 @@ def test_root_becomes_the_user_and_keeps_nothing_but_low_ports(balancer, open_fo
         weir.stopped_by_test = True
         weir.stop()
     assert not os.path.exists(path)
+
+
+def test_a_user_reloads_in_the_sandbox(balancer, open_folder, tmp_path):
+    """New certificates in the folders that it knows, and a listener on a low port; not files elsewhere."""
+    folder = open_folder / "tls"
+    folder.mkdir()
+    tmp_path.chmod(0o755)
+
+    def put(certificate, where):
+        for name, data in (("weir.crt", Path(certificate.chain)), ("weir.key", Path(certificate.key.path))):
+            new = where / f"{name}.new"
+            new.write_bytes(data.read_bytes())
+            os.chown(new, 0, NOBODY.pw_gid)
+            new.chmod(0o640)
+            new.rename(where / name)
+
+    def block(where):
+        return {"certificate": f"{where}/weir.crt", "key": f"{where}/weir.key", "client_ca": f"{folder}/ca.crt"}
+
+    put(certs.weir(), folder)
+    (folder / "ca.crt").write_bytes(Path(root().file).read_bytes())
+    with Upstream(echo) as web, as_nobody(balancer, open_folder, web, listener={"tls": block(folder)},
+                                          tls=client_context(alice())) as weir:
+        old = weir.connect().object.getpeercert(True)
+        put(certs.servers().issue_server("weir", san=["dns:weir.test"]), folder)
+        weir.config["listeners"].append({"name": "low", "address": "127.0.0.1:444", "pool": "web"})
+        weir.file.write_text(yaml.safe_dump(weir.config))
+        weir.signal(signal.SIGHUP)
+        weir.wait_log("configuration reloaded")
+        weir.baseline["socket"] += weir.config["workers"]
+        assert weir.connect().object.getpeercert(True) != old
+        assert is_served(connect(444))
+        put(certs.weir(), tmp_path)
+        weir.config["listeners"][0]["tls"] = block(tmp_path)
+        weir.file.write_text(yaml.safe_dump(weir.config))
+        weir.signal(signal.SIGHUP)
+        assert "restart weir" in str(weir.wait_log("reload refused"))
+        weir.ask()
 
 
 def test_a_file_that_the_user_cannot_read_is_an_error_at_the_start(balancer, open_folder):

@@ -79,6 +79,19 @@ def test_it_is_told_of_the_start_and_of_the_end(balancer, manager):
         assert weir.wait_exit() == 0
 
 
+def test_it_is_told_of_reloads(balancer, manager):
+    with Upstream(echo) as web, balancer(web, env=manager.env()) as weir:
+        manager.wait("READY")
+        weir.signal(signal.SIGHUP)
+        assert manager.hear().keys() == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
+        assert manager.hear() == {"READY": "1", "STATUS": "Serving"}
+        weir.file.write_text("nonsense: true\n")
+        weir.signal(signal.SIGHUP)
+        assert "RELOADING" in manager.hear()
+        assert "refused" in manager.wait("READY")["STATUS"]
+        assert is_served(weir.connect())
+
+
 def test_a_start_that_fails_is_no_start(balancer, manager):
     with Upstream(echo) as web:
         taken = {"address": web.address}
