@@ -2,6 +2,7 @@
 """The admin side under load, and the load under the admin side."""
 
 import contextlib
+import json
 import socket
 import statistics
 import threading
@@ -98,6 +99,39 @@ def test_whoever_looks_while_upstreams_come_and_go_sees_sense(balancer, socket_p
                     with Upstream(port=port):
                         eventually(lambda: state() == ["up", "up"])
                         weir.ask()
+            assert rounds[0] > 0
+
+
+def test_whoever_looks_while_the_configuration_changes_sees_sense(balancer, socket_path):
+    """Half of the reloads take an upstream, a client and a listener away, the other half bring them back."""
+    carol = {"name": "carol", "identity": ["cidr:127.0.0.4/32"], "limits": {"connections": 3}}
+
+    def look():
+        status = ask_json(over_http(weir), "/api/v1/status")
+        assert len(status["upstreams"]) == len(status["pools"][0]["upstreams"]) == len(status["listeners"])
+        assert len(status["upstreams"]) == len(status["clients"])
+        assert ask(over_http(weir), "/api/v1/explain?client=carol")[0].status in (200, 404)
+        assert "weir_upstream_up" in ask(over_http(weir), "/metrics")[1]
+        ask_json(over_http(weir), "/api/v1/connections")
+
+    with Upstream() as one, Upstream() as two:
+        with balancer(one, two, admin=admin_of(socket_path), clients=[carol]) as weir:
+            small, large = (json.loads(json.dumps(weir.config)) for _ in range(2))
+            del small["pools"][0]["upstreams"][1]
+            small["clients"] = []
+            large["listeners"].append({**large["listeners"][0], "name": "side"})
+
+            def reload(config):
+                weir.file.write_text(json.dumps(config))
+                assert ask_json(over_socket(weir), "/api/v1/reload", "POST")["result"] == "done"
+
+            client = weir.connect()
+            reload(small)
+            with repeated(look) as rounds:
+                for number in range(settings.amount(10, full=200)):
+                    reload(small if number % 2 else large)
+                    client.sendall(b"ping")
+                    assert client.recv(4) == b"ping"
             assert rounds[0] > 0
 
 
