@@ -8,7 +8,7 @@
 
 struct listener_draft {
     struct listener listener;
-    struct position address_at, tls_at, handshake_at;
+    struct position address_at, tls_at, handshake_at, expired_at;
 };
 
 static void read_pool_name(struct reader *reader, const struct field *field, const struct node *node, void *slot)
@@ -34,8 +34,9 @@ static const struct field listener_fields[] = {
     { "tls", read_listener_tls, offsetof(struct listener_draft, listener), PLACED_AT(struct listener_draft, tls_at) },
     { "handshake_timeout", read_duration, offsetof(struct listener_draft, listener.handshake_timeout_ns),
       10 * NS_PER_MS, NS_PER_HOUR, PLACED_AT(struct listener_draft, handshake_at) },
-    { "end_expired", .only = "false" },
-    { "keep_on_policy_change", .only = "false" },
+    { "end_expired", read_bool, offsetof(struct listener_draft, listener.end_expired),
+      PLACED_AT(struct listener_draft, expired_at) },
+    { "keep_on_policy_change", read_bool, offsetof(struct listener_draft, listener.keep_on_policy_change) },
 };
 static const struct section listener_section = SECTION("this listener", listener_fields);
 
@@ -98,5 +99,8 @@ void read_listeners(struct reader *reader, const struct field *field, const stru
         if (draft.handshake_at.line != 0 && draft.tls_at.line == 0)
             report_add(reader->report, draft.handshake_at,
                        "handshake_timeout belongs to a listener with tls; add tls, or remove it");
+        if (draft.listener.end_expired && draft.tls_at.line == 0)
+            report_add(reader->report, draft.expired_at,
+                       "end_expired belongs to a listener with tls; add tls, or remove it");
     }
 }

@@ -121,6 +121,12 @@ bool decision_allows(const struct decision *decision, uint32_t place)
     return decision->set != NULL && weir_set_contains(decision->set, place);
 }
 
+bool client_may_reach(const struct snapshot *snapshot, uint32_t client, uint32_t pool, uint32_t place)
+{
+    const struct weir_set *set = reach_of(snapshot, client)->sets[pool];
+    return set != NULL && weir_set_contains(set, place);
+}
+
 static bool rule_is_for(const struct rule *rule, uint32_t client)
 {
     bool found = rule->any_client;

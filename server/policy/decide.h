@@ -28,6 +28,9 @@ void decide_client(const struct snapshot *snapshot, uint32_t listener, uint32_t 
 /* Whether the decision lets its client reach a place of the listener's pool. */
 bool decision_allows(const struct decision *decision, uint32_t place);
 
+/* Whether a client (ANY_INDEX: one that is not configured) may reach a place of a pool. */
+bool client_may_reach(const struct snapshot *snapshot, uint32_t client, uint32_t pool, uint32_t place);
+
 /* Whether a client (ANY_INDEX: one that is not configured) may reach a place of a pool, and which rule says so: the
  * first that denies it, else the first that allows it; NULL: none does, or there is no policy. The same answer as
  * decide()'s, found by reading the rules one after the other: for people. */

@@ -12,7 +12,9 @@
 #include "unavailable.h"
 #include "walk.h"
 
-#define FAREWELL_NS UINT64_C(1000000000)
+#define SECOND_NS UINT64_C(1000000000)
+#define FAREWELL_NS SECOND_NS
+#define EXPIRY_LOOK_S 60
 
 /* A connection's life, in the order in which it happens. One driver, conn_run(), runs the stages; a stage says what
  * comes next, it never calls another and never closes. Everything that a connection holds is taken by one stage and
@@ -223,6 +225,8 @@ static enum stage identify(struct conn *conn)
     conn->set = decision.set;
     if (!remember_name(conn, &decision) || !remember_identity(conn, &identity))
         return close_for(conn, CLOSE_OUT_OF_MEMORY);
+    if (review_is_revoked(conn))
+        return close_for(conn, CLOSE_REVOKED);
     return decision.refusal != CLOSE_NONE ? close_for(conn, decision.refusal) : STAGE_LIMIT;
 }
 
@@ -394,6 +398,8 @@ static void time_is_over(struct weir_timer *timer)
         close_client(conn, WEIR_CLOSE_NORMAL); /* enough farewell */
     else if (conn->shaken_ns == 0)
         conn_end(conn, CLOSE_HANDSHAKE_TIMEOUT);
+    else if (conn->connected_ns != 0)
+        conn_watch_expiry(conn, true);
     else
         connect_failed(conn, WEIR_ETIMEDOUT);
 }
@@ -402,6 +408,23 @@ static void client_noticed(struct weir_socket *socket, int status)
 {
     if (status == WEIR_WATCH_RESET)
         conn_end(conn_of_client(socket), CLOSE_CLIENT_RESET);
+}
+
+/* The wall clock may be set at any time: it is looked at again and again. */
+void conn_watch_expiry(struct conn *conn, bool ends)
+{
+    struct weir_loop *loop = conn->gate->worker->loop;
+    weir_timer_stop(loop, &conn->timer);
+    if (!ends || conn->client_tls.session == NULL)
+        return;
+    int64_t now_s = (int64_t)(weir_loop_wall(loop) / SECOND_NS);
+    int64_t expires_s = tls_session_expires_s(conn->client_tls.session);
+    if (expires_s < now_s) {
+        conn_end(conn, CLOSE_EXPIRED);
+        return;
+    }
+    int64_t left_s = expires_s - now_s < EXPIRY_LOOK_S ? expires_s - now_s + 1 : EXPIRY_LOOK_S;
+    weir_timer_set(loop, &conn->timer, now_of(conn) + (uint64_t)left_s * SECOND_NS);
 }
 
 /* Relay: bytes both ways until both sides are done. */
@@ -434,6 +457,9 @@ static void upstream_answered(struct weir_relay *relay)
 static enum stage relay(struct conn *conn)
 {
     struct worker *worker = conn->gate->worker;
+    enum close_reason objection = conn->view != worker->view ? review_conn(conn) : CLOSE_NONE;
+    if (objection != CLOSE_NONE)
+        return close_for(conn, objection);
     weir_timer_stop(worker->loop, &conn->timer);
     conn->connected_ns = now_of(conn);
     counter_add(&conn->target->upstream->counters.connections, 1);
@@ -446,6 +472,8 @@ static enum stage relay(struct conn *conn)
     secure_feed(&conn->upstream_tls, &conn->relay, WEIR_RELAY_UPSTREAM);
     if (conn->reason == CLOSE_NONE)
         secure_feed(&conn->client_tls, &conn->relay, WEIR_RELAY_CLIENT);
+    if (conn->reason == CLOSE_NONE && conn->gate->end_expired)
+        weir_timer_set(worker->loop, &conn->timer, conn->connected_ns);
     return STAGE_WAIT;
 }
 

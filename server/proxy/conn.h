@@ -84,6 +84,9 @@ void conn_accept(struct entrance *entrance, int fd);
  * closing already. */
 void conn_end(struct conn *conn, enum close_reason reason);
 
+/* Whether it is to end with its client's certificate; of one that has reached its relay. */
+void conn_watch_expiry(struct conn *conn, bool ends);
+
 /* The name that its limits are counted under; "" before it is identified. */
 struct conn_name conn_client_name(const struct conn *conn);
 

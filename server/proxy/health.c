@@ -160,6 +160,18 @@ static bool is_of(const struct pool *pool, const struct snapshot *snapshot)
     return pool >= snapshot->pools && pool < snapshot->pools + snapshot->pool_count;
 }
 
+bool health_find(struct place_health *health, const struct snapshot *snapshot, uint32_t *ret_pool, uint32_t *ret_place)
+{
+    pthread_mutex_lock(&health->mutex);
+    bool found = health->pool != NULL && is_of(health->pool, snapshot);
+    if (found) {
+        *ret_pool = (uint32_t)(health->pool - snapshot->pools);
+        *ret_place = health->place;
+    }
+    pthread_mutex_unlock(&health->mutex);
+    return found;
+}
+
 static void hide(struct place_health *health, const struct snapshot *snapshot)
 {
     pthread_mutex_lock(&health->mutex);

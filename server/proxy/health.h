@@ -45,6 +45,9 @@ void health_free(struct snapshot *snapshot);
 
 struct place_health *health_of(const struct pool *pool, uint32_t place);
 
+/* Where a snapshot that counts has the place; returns false when it does not have it, or counts no more. Any thread. */
+bool health_find(struct place_health *health, const struct snapshot *snapshot, uint32_t *ret_pool, uint32_t *ret_place);
+
 /* What a person decides: the state of an upstream of the snapshot, and one log line if it changes. Control thread. */
 void health_set_state(const struct snapshot *snapshot, const struct upstream *upstream, enum weir_upstream_state state,
                       uint64_t now_ns);

@@ -19,7 +19,8 @@ static void end(struct walk *walk)
 
 static void step(struct walk *walk)
 {
-    for (unsigned n = 0; n < WALK_STEPS && walk->next != NULL; n++) {
+    unsigned steps = walk->steps != 0 ? walk->steps : WALK_STEPS;
+    for (unsigned n = 0; n < steps && walk->next != NULL; n++) {
         struct conn *conn = walk->next;
         walk->next = conn->next;
         if (!walk->visit(walk, conn))

@@ -10,12 +10,13 @@
 struct conn;
 struct worker;
 
-#define WALK_STEPS 32 /* visits in a turn */
+#define WALK_STEPS 32 /* visits in a turn, where nothing else is said */
 
 /* Set `visit` and `done`; the rest is private. */
 struct walk {
     bool (*visit)(struct walk *walk, struct conn *conn); /* returns whether to go on; may end the connection */
     void (*done)(struct walk *walk); /* once, perhaps from inside walk_start(); the walk is then the owner's again */
+    unsigned steps;                  /* 0: WALK_STEPS */
     struct worker *worker;
     struct conn *next;
     struct walk *others; /* of the worker */

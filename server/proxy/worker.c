@@ -23,6 +23,7 @@ int worker_init(struct worker *worker, struct shared *shared, struct weir_loop *
     worker->pause.fire = entrances_pause_over;
     handshakes_init(&worker->handshakes, loop);
     sweep_init(&worker->sweep, worker);
+    review_init(&worker->review, worker);
     worker->refusals = refusals_new();
     return worker->refusals == NULL ? WEIR_ENOMEM : 0;
 }
@@ -77,8 +78,10 @@ void worker_exchange(struct worker *worker, struct view *view)
         put_aside(worker, before);
         view_leave(&before);
     }
-    if (worker->started)
-        worker_start(worker);
+    if (!worker->started)
+        return;
+    worker_start(worker);
+    review_start(&worker->review);
 }
 
 void worker_start(struct worker *worker)
@@ -136,6 +139,7 @@ void worker_free(struct worker *worker)
 {
     if (worker->loop == NULL)
         return;
+    review_free(&worker->review);
     tls_contexts_sweep(&worker->contexts);
     refusals_free(&worker->refusals);
     *worker = (struct worker){ 0 };

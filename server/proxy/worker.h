@@ -13,6 +13,7 @@
 #include "../policy/snapshot.h"
 #include "../tls/context.h"
 #include "handshake.h"
+#include "review.h"
 #include "sweep.h"
 #include "view.h"
 #include "refusals.h"
@@ -46,6 +47,7 @@ struct worker {
     struct conn *conns;           /* all open ones, the newest first */
     struct walk *walks;           /* along them, that are under way */
     struct sweep sweep;
+    struct review review;
     struct conn *nobodies, **last_nobody; /* clients that have not finished their handshakes, the oldest first */
     uint32_t nobody_count;
     struct handshakes handshakes;
