@@ -110,6 +110,17 @@ static int add_fault(const struct snapshot *snapshot, const struct fault *fault,
     return config_errors_add(errors, "%s:%u:%u: %s", snapshot->path, fault->at.line, fault->at.column, fault->text);
 }
 
+static void tell_ended(const struct balancer *balancer, struct config_errors *changes)
+{
+    struct ended ended = { 0 };
+    for (uint32_t n = 0; n < balancer_workers(balancer); n++) {
+        const struct review_row *rows = NULL;
+        uint32_t count = balancer_reviewed(balancer, n, &rows);
+        reload_count_ended(&ended, rows, count);
+    }
+    reload_tell_ended(&ended, changes);
+}
+
 /* Notes what changes, then changes it. */
 static int exchange(const struct reloader *reloader, struct snapshot *snapshot, struct config_errors *errors,
                     struct config_errors *changes)
@@ -118,8 +129,10 @@ static int exchange(const struct reloader *reloader, struct snapshot *snapshot, 
     int err = reload_changes(balancer_snapshot(reloader->balancer), snapshot, changes);
     if (err == 0)
         err = balancer_reload(reloader->balancer, snapshot, &fault);
-    if (err == 0)
+    if (err == 0) {
+        tell_ended(reloader->balancer, changes);
         return 0;
+    }
     int other = add_fault(snapshot, &fault, errors);
     return other == 0 ? err : other;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "balancer.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -27,6 +28,8 @@
 #define RESERVE_PROBES_MAX 256
 #define CONNECTION_DESCRIPTORS 2
 
+#define REVIEW_WAIT_S 1
+
 struct thread {
     struct worker worker;
     struct weir_loop *loop;
@@ -43,6 +46,7 @@ struct balancer {
     pthread_mutex_t mutex;      /* of `present`, for readers, and of upstreams' states and limits */
     struct generation *present; /* the newest first; older ones are there as long as something uses them */
     sem_t exchanged;            /* once by each worker */
+    sem_t reviewed;             /* a worker is done with looking at its connections anew, or was long ago */
     uint64_t started_ns;
     _Atomic bool draining;
     struct thread threads[];
@@ -146,6 +150,7 @@ static int open_worker(struct balancer *balancer, uint32_t index, enum weir_back
     thread->pulse.deliver = deliver_pulse;
     thread->exchange.deliver = deliver_exchange;
     thread->exchanged = &balancer->exchanged;
+    thread->worker.review.over = &balancer->reviewed;
     int err = weir_loop_new(&options, &thread->loop);
     if (err == 0)
         err = worker_init(&thread->worker, &balancer->shared, thread->loop, index);
@@ -247,9 +252,38 @@ static int open_all(struct balancer *balancer, struct snapshot *snapshot)
     return err;
 }
 
+static bool is_reviewed(struct balancer *balancer)
+{
+    for (uint32_t n = 0; n < balancer->shared.workers; n++)
+        if (!atomic_load_explicit(&balancer->threads[n].worker.review.is_over, memory_order_acquire))
+            return false;
+    return true;
+}
+
+/* Whoever has very many connections gets the answer before all of them have been looked at. */
+static void wait_for_reviews(struct balancer *balancer)
+{
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += REVIEW_WAIT_S;
+    int result = 0;
+    while (!is_reviewed(balancer) && (result == 0 || errno == EINTR))
+        result = sem_clockwait(&balancer->reviewed, CLOCK_MONOTONIC, &deadline);
+}
+
 int balancer_reload(struct balancer *balancer, struct snapshot *snapshot, struct fault *fault)
 {
-    return adopt(balancer, snapshot, fault);
+    int err = adopt(balancer, snapshot, fault);
+    if (err == 0)
+        wait_for_reviews(balancer);
+    return err;
+}
+
+uint32_t balancer_reviewed(const struct balancer *balancer, uint32_t worker, const struct review_row **ret_rows)
+{
+    const struct review *review = &balancer->threads[worker].worker.review;
+    *ret_rows = review->rows;
+    return atomic_load_explicit(&review->is_over, memory_order_acquire) ? review->row_count : 0;
 }
 
 bool balancer_tidy(struct balancer *balancer)
@@ -294,6 +328,7 @@ int balancer_new(struct snapshot *snapshot, struct state *state, uint32_t worker
         return WEIR_ENOMEM;
     pthread_mutex_init(&balancer->mutex, NULL);
     sem_init(&balancer->exchanged, 0, 0);
+    sem_init(&balancer->reviewed, 0, 0);
     balancer->shared.state = state;
     balancer->shared.workers = workers;
     balancer->started_ns = monotonic_ns();
@@ -405,6 +440,7 @@ void balancer_free(struct balancer **pbalancer)
         weir_loop_free(&balancer->threads[n].loop);
     }
     sem_destroy(&balancer->exchanged);
+    sem_destroy(&balancer->reviewed);
     pthread_mutex_destroy(&balancer->mutex);
     free(balancer);
     *pbalancer = NULL;

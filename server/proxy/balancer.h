@@ -9,6 +9,7 @@
 /* The running balancer: workers (a thread and a loop each), their listeners and connections. One controlling thread,
  * but for the readers at the end. */
 struct balancer;
+struct review_row;
 struct worker;
 
 /* Opens the listeners and makes the workers' loops, in the calling thread; nothing is accepted yet. The snapshot is
@@ -25,6 +26,8 @@ int balancer_start(struct balancer *balancer);
  * snapshot is the balancer's; WEIR_EINVAL or an error of the listeners, with a fault, or WEIR_ENOMEM: nothing has
  * changed. */
 int balancer_reload(struct balancer *balancer, struct snapshot *snapshot, struct fault *fault);
+/* Which connections the last reload has ended on a worker; perhaps none yet, when there are very many to look at. */
+uint32_t balancer_reviewed(const struct balancer *balancer, uint32_t worker, const struct review_row **ret_rows);
 /* Frees what nothing uses any more of earlier snapshots. Returns false when some of it is still used: look again. */
 bool balancer_tidy(struct balancer *balancer);
 

@@ -123,9 +123,12 @@ static void done(struct walk *walk)
 {
     struct review *review = review_of(walk);
     review->walking = false;
-    if (review->again)
+    if (review->again) {
         begin(review);
-    else if (review->over != NULL)
+        return;
+    }
+    atomic_store_explicit(&review->is_over, true, memory_order_release);
+    if (review->over != NULL)
         sem_post(review->over);
 }
 
@@ -139,6 +142,7 @@ void review_init(struct review *review, struct worker *worker)
 
 void review_start(struct review *review)
 {
+    atomic_store_explicit(&review->is_over, false, memory_order_relaxed);
     if (review->walking)
         review->again = true;
     else

@@ -3,6 +3,7 @@
 #define PROXY_REVIEW_H
 
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "../base/close_reason.h"
 #include "../policy/records.h"
@@ -32,7 +33,8 @@ struct review {
     bool again;                          /* another reload came meanwhile */
     struct review_row rows[REVIEW_ROWS]; /* of the last one; held until the next */
     uint32_t row_count;
-    sem_t *over; /* told at the end */
+    _Atomic bool is_over; /* `rows` rest until the next exchange */
+    sem_t *over;          /* told of it; NULL: nobody waits */
 };
 
 void review_init(struct review *review, struct worker *worker);
