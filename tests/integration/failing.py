@@ -10,6 +10,16 @@ import netns
 from peers import Hanger, Upstream, echo, free_port, reset
 
 
+class Checked(Upstream):
+    """One whose script answers checks: after the scenario it hangs up at once, so that everybody rests."""
+
+    def _serve(self, sock):
+        return None if self.over.is_set() else super()._serve(sock)
+
+    def calm(self):
+        self.over.set()
+
+
 class Phoenix:
     """An upstream that dies and comes back at the same address."""
 

@@ -2,6 +2,7 @@
 """Health of upstreams on real sockets: who fails is left out, who is well stays in, and all come back (H1-H11)."""
 
 import math
+import random
 import threading
 import time
 from datetime import datetime
@@ -9,13 +10,16 @@ from datetime import datetime
 import pytest
 
 import settings
-from failing import DeadHost, FullQueue, Host, Phoenix, many
+from failing import Checked, DeadHost, FullQueue, Host, Phoenix, many
 from peers import (
-    Refuser, Upstream, echo, eventually, half_close, in_threads, is_served, receive, reset, take_and_break)
+    Refuser, Upstream, echo, eventually, half_close, in_threads, is_served, receive, reset, take_and_break,
+    wait_until_sent)
 from settings import amount
 from weir import configuration
 
 SECOND = 10.0 if settings.SLOW else 1.0
+PATIENCE = "10s" if settings.SLOW else "2s"  # of checks that are answered
+PING = {"send": "PING", "expect": "+PONG"}
 
 
 def checking(interval="20ms", timeout="300ms", fall=2, rise=2, passive=False, check="connect", **pool):
@@ -166,6 +170,76 @@ def test_backup_only_while_nobody_else_is_there(checked):
             assert held(weir, primary, backup) == [4, 2]
 
 
+def model(results, fall, rise):
+    """What checks with these results do, in three lines of its own."""
+    up, streak = True, 0
+    for good in results:
+        streak = 0 if good == up else streak + 1
+        if streak == (fall if up else rise):
+            up, streak = not up, 0
+            yield "upstream up" if up else "upstream down"
+
+
+def changes(weir, upstream):
+    return [entry["msg"] for entry in list(weir.log)
+            if entry.get("upstream") == upstream.name and entry["msg"] in ("upstream up", "upstream down")]
+
+
+def scripted(results):
+    """Answers each check as its turn says, and then well."""
+    turns = iter(results)
+
+    def serve(sock, _upstream):
+        good = next(turns, True)
+        sock.recv(100)
+        sock.sendall(b"+PONG" if good else b"-LOADING")
+
+    return serve
+
+
+def test_random_results_follow_rise_and_fall(checked):
+    """H1: each upstream against a model of its own; they do not disturb each other."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    rules = [(1, 1), (1, 3), (2, 2), (3, 1), (3, 2), (5, 4)]
+    scripts = [[rng.random() < 0.5 for _ in range(amount(30, full=1000))] for _ in rules]
+    with many(len(rules), Checked) as webs:
+        config = configuration(webs)
+        config["pools"] = []
+        for web, (fall, rise), script in zip(webs, rules, scripts):
+            web.serve = scripted(script)
+            pool = {"name": web.name.replace("web", "pool"), "upstreams": [{"name": web.name, "address": web.address}]}
+            config["pools"].append(pool | checking("10ms", fall=fall, rise=rise, check=PING, timeout=PATIENCE))
+        config["listeners"][0]["pool"] = "pool1"
+        with checked(*webs, config=config) as weir:
+            for web, (fall, rise), script in zip(webs, rules, scripts):
+                expected = list(model([*script, *[True] * rise], fall, rise))
+                web.wait_accepted(len(script) + rise)
+                eventually(lambda: len(changes(weir, web)) >= len(expected), what=weir.state)
+                assert changes(weir, web) == expected
+
+
+def test_recovered_upstream_is_not_stampeded(checked):
+    """H7: with slow_start newcomers are spread as if it had its share already; when the time is over, it gets it."""
+    count, seconds = 20, 0.5
+    with Phoenix(name="web1") as one, Phoenix(name="web2") as two:
+        with checked(one, two, pool=checking(slow_start="500ms")) as weir:
+            one.die()
+            weir.wait_log("upstream down")
+            hold(weir, count)
+            one.rise()
+            since = moment(weir.wait_log("upstream up"))
+            newcomers = 8
+            hold(weir, newcomers)
+            late = time.time() - since
+            ours, _ = held(weir, one, two)
+            assert ours <= newcomers // 2 + 1 + count * late / seconds, (ours, late)
+            eventually(lambda: time.time() > since + 1.1 * seconds)
+            hold(weir, count - int(ours))
+            assert held(weir, one)[0] >= count
+
+
 # Silence
 
 
@@ -247,6 +321,58 @@ def test_host_that_vanishes_is_noticed_by_keepalive(checked):
         weir.wait_closed(reason="upstream_reset", upstream="remote")
         remote.plug_in()
         weir.wait_log("upstream up", upstream="remote")
+
+
+def test_upstream_that_accepts_and_falls_silent(checked):
+    """The check that expects an answer finds out; who waits there is not cut off, and has its answer in the end."""
+    wakes = threading.Event()
+
+    def serve(sock, upstream):
+        while data := sock.recv(100):
+            if not upstream.over.is_set() and upstream is drowsy and silent.is_set():
+                wakes.wait(settings.DEADLINE)
+            sock.sendall(b"+PONG" if data == b"PING" else data)
+
+    silent = threading.Event()
+    with Checked(serve, name="drowsy") as drowsy, Checked(serve, name="awake") as awake:
+        with checked(drowsy, awake, pool=checking("50ms", timeout="200ms", check=PING)) as weir:
+            hold(weir, 2)
+            silent.set()
+            for client in weir.clients:
+                client.sendall(b"?")
+            cause = weir.wait_log("upstream down", upstream="drowsy")["cause"]
+            assert "the upstream sent nothing until the timeout" in cause, cause
+            hold(weir, 3)
+            assert held(weir, drowsy, awake) == [1, 4]
+            silent.clear()
+            wakes.set()
+            assert [client.recv(1) for client in weir.clients[:2]] == [b"?", b"?"]
+            weir.wait_log("upstream up", upstream="drowsy")
+            hold(weir, 3)
+            assert held(weir, drowsy, awake) == [4, 4]
+
+
+def test_upstream_that_answers_a_byte_and_resets(checked):
+    """A byte is an answer, as far as real connections tell; a check that expects more takes it out."""
+
+    def serve(sock, upstream):
+        sock.recv(100)
+        sock.sendall(b"+")
+        wait_until_sent(sock)
+        reset(sock)
+
+    with Checked(serve, name="bad") as bad, Checked(answers_checks, name="good") as good:
+        with checked(bad, good, pool=checking(check=PING, passive=True, timeout=PATIENCE)) as weir:
+            weir.wait_log("upstream down", upstream="bad")
+            hold(weir, 10)
+            assert held(weir, bad, good) == [0, 10]
+            assert not weir.entries("upstream ejected")
+
+
+def answers_checks(sock, _upstream):
+    """An echo, but for checks."""
+    while data := sock.recv(100):
+        sock.sendall(b"+PONG" if data == b"PING" else data)
 
 
 # Real connections tell
