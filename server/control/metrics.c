@@ -177,17 +177,28 @@ static void render_upstreams(struct source *source)
     }
 }
 
+static bool has_failed(const struct upstream_counters *counters)
+{
+    for (unsigned reason = 0; reason < UPSTREAM_FAILURES; reason++)
+        if (counter_read(&counters->failures[reason]) != 0)
+            return true;
+    return false;
+}
+
+/* Of upstreams that have failed at all: half of all lines would be zeros otherwise. */
 static void render_failures(struct source *source)
 {
     struct prometheus *text = &source->text;
     prometheus_begin(text, "weir_upstream_failures_total", "counter",
-                     "Connections of clients that an upstream failed, by reason.");
-    for (uint32_t n = 0; n < source->snapshot->upstream_count; n++)
-        for (unsigned reason = 0; reason < UPSTREAM_FAILURES; reason++) {
-            prometheus_series(text, "upstream", source->snapshot->upstreams[n].name);
+                     "Connections of clients that an upstream failed, by reason; none of those that never did.");
+    for (uint32_t n = 0; n < source->snapshot->upstream_count; n++) {
+        const struct upstream *upstream = &source->snapshot->upstreams[n];
+        for (unsigned reason = 0; has_failed(upstream->counters) && reason < UPSTREAM_FAILURES; reason++) {
+            prometheus_series(text, "upstream", upstream->name);
             prometheus_label(text, "reason", upstream_failure_labels[reason]);
-            prometheus_number(text, counter_read(&source->snapshot->upstreams[n].counters->failures[reason]));
+            prometheus_number(text, counter_read(&upstream->counters->failures[reason]));
         }
+    }
 }
 
 static void render_health(struct source *source)

@@ -155,7 +155,8 @@ static void upstreams_show_connections_failures_health_and_state(void **state)
     assert_line(fixture, taken);
     assert_line(fixture, "weir_upstream_connections_total{upstream=\"web2\"} 5");
     assert_line(fixture, "weir_upstream_failures_total{upstream=\"web2\",reason=\"timeout\"} 2");
-    assert_line(fixture, "weir_upstream_failures_total{upstream=\"web1\",reason=\"timeout\"} 0");
+    assert_line(fixture, "weir_upstream_failures_total{upstream=\"web2\",reason=\"reset\"} 0");
+    assert_nowhere(fixture, "weir_upstream_failures_total{upstream=\"web1\"");
     assert_line(fixture, "weir_upstream_up{pool=\"web\",upstream=\"web1\"} 1");
     assert_line(fixture, "weir_upstream_up{pool=\"web\",upstream=\"web2\"} 0");
     assert_line(fixture, "weir_upstream_state{upstream=\"web1\",state=\"enabled\"} 1");
@@ -264,7 +265,7 @@ static void ten_thousand_upstreams_and_clients_are_written_at_once(void **state)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
     double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     print_message("%zu bytes in %.1f ms\n", text.size, seconds * 1e3);
-    assert_true(text.size > 5000000);
+    assert_true(text.size > 3000000);
     assert_true(seconds < 1.0); /* some milliseconds; a sanitizer on a busy machine takes longer */
     buffer_free(&text);
     metrics_free(&metrics);
