@@ -329,8 +329,8 @@ function createRefusal(refusal) {
   if (refusal === null) return make("li", "muted", "None yet.");
   const time = make("time", "muted", clock(refusal.time)), who = make("bdi", "", refusal.client || refusal.identity);
   time.dateTime = new Date(refusal.time * 1000).toISOString();
-  const item = make("li", "", time, make("p", "what", make("b", "", who), ": ", refusal.sentence));
-  if (refusal.detail) item.append(make("p", "detail", make("bdi", "", refusal.detail)));
+  const item = make("li", "", time, make("p", "", make("b", "", who), ": ", refusal.sentence));
+  if (refusal.detail) item.append(make("p", "", make("bdi", "", refusal.detail)));
   const identity = make("bdi", "", refusal.identity), at = ` from ${refusal.peer} on ${refusal.listener}`;
   item.append(make("p", "muted", make("code", "", refusal.reason), " · ", identity, at));
   return item;
@@ -355,6 +355,35 @@ function drawListeners(figures) {
       setText(cells[4], bytes(listener.to_upstream));
       setText(cells[5], bytes(listener.to_client));
     }, "");
+}
+
+/* Reloads */
+
+const outcomes = {
+  done: ["●", "What runs now is what the file says"],
+  refused: ["✕", "The file has errors; nothing was changed"],
+  busy: ["▲", "The balancer was draining; nothing was changed"],
+  failed: ["✕", "Out of memory; nothing was changed"],
+};
+
+function createReload(reload) {
+  if (reload === null) return make("li", "muted", "None since the start.");
+  const [sign, sentence] = outcomes[reload.result] ?? ["", ""];
+  const time = make("time", "muted", clock(reload.time)), mark = make("span", "", sign);
+  time.dateTime = new Date(reload.time * 1000).toISOString();
+  mark.setAttribute("aria-hidden", "true");
+  const item = make("li", "", time, make("span", `state ${reload.result}`, mark, reload.result), ` ${sentence}`);
+  const lines = [...reload.lines, ...reload.warnings].map((line) => make("li", "", line));
+  const more = reload.line_total + reload.warning_total - lines.length;
+  if (more > 0) lines.push(make("li", "muted", `${whole.format(more)} more: see weir status --json`));
+  if (lines.length > 0) item.append(make("ul", "", ...lines));
+  else if (reload.result === "done") item.append("; nothing has changed");
+  return item;
+}
+
+function drawReloads(figures) {
+  const reloads = figures.reloads.length > 0 ? figures.reloads : [null];
+  setChildren(at("reloads"), reloads, (reload) => (reload ? `${reload.time}` : ""), createReload, () => {});
 }
 
 /* News, for those who do not see the colours */
@@ -386,7 +415,8 @@ function draw(figures) {
   setText(at("about"), `${figures.version} on ${location.host} · up ${duration(figures.uptime)} · ${figures.io} · ` +
     `${plural(figures.workers.length, "worker")}, busy ${busy}`);
   addMoment(figures.now);
-  for (const part of [drawTiles, drawCharts, drawPools, drawReasons, drawRefusals, drawClients, drawListeners, tellNews])
+  for (const part of [drawTiles, drawCharts, drawPools, drawReasons, drawRefusals, drawClients, drawListeners, drawReloads,
+    tellNews])
     part(figures);
 }
 

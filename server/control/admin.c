@@ -287,7 +287,7 @@ int admin_start(struct admin *admin)
 {
     char text[WEIR_ADDRESS_TEXT_MAX];
     bool on_socket = admin->socket.fd >= 0, on_http = admin->http.fd >= 0;
-    int err = events_new(admin->view.balancer, &admin->events);
+    int err = events_new(admin->view.balancer, admin->view.reloader, &admin->events);
     if (err == 0)
         err = start_daemon(&admin->socket);
     if (err == 0 && on_socket)

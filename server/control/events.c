@@ -286,7 +286,7 @@ static int start_thread(struct events *events)
     return events->running ? 0 : WEIR_ENOMEM;
 }
 
-int events_new(const struct balancer *balancer, struct events **ret_events)
+int events_new(const struct balancer *balancer, struct reloader *reloader, struct events **ret_events)
 {
     struct events *events = calloc(1, sizeof *events);
     if (events == NULL)
@@ -294,7 +294,7 @@ int events_new(const struct balancer *balancer, struct events **ret_events)
     events->balancer = balancer;
     pthread_mutex_init(&events->mutex, NULL);
     pthread_cond_init(&events->stop, NULL);
-    int err = figures_new(balancer, &events->figures);
+    int err = figures_new(balancer, reloader, &events->figures);
     if (err == 0)
         err = figures_look(events->figures, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
     if (err == 0)

@@ -2,6 +2,7 @@
 #include "figures_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <weir/errors.h>
 
@@ -129,6 +130,19 @@ static void look_at_workers(struct figures *figures, double span)
     }
 }
 
+static void look_at_reloads(struct figures *figures)
+{
+    struct reload_result *last = figures->reloader == NULL ? NULL : reloader_last(figures->reloader);
+    struct reload_result **kept = figures->reloads;
+    if (last == NULL || last == kept[0]) {
+        reload_result_unref(&last);
+        return;
+    }
+    reload_result_unref(&kept[FIGURES_RELOADS - 1]);
+    memmove(kept + 1, kept, (FIGURES_RELOADS - 1) * sizeof *kept);
+    kept[0] = last;
+}
+
 /* What runs now; it is held until the look after this one. */
 static int hold_snapshot(struct figures *figures)
 {
@@ -160,17 +174,19 @@ int figures_look(struct figures *figures, uint64_t now_ns, uint64_t wall_ns)
         look_at_pool(figures, n, span);
     look_at_clients(figures, span, moment);
     look_at_workers(figures, span);
+    look_at_reloads(figures);
     return 0;
 }
 
 /* Begin and end */
 
-int figures_new(const struct balancer *balancer, struct figures **ret_figures)
+int figures_new(const struct balancer *balancer, struct reloader *reloader, struct figures **ret_figures)
 {
     struct figures *figures = calloc(1, sizeof *figures);
     if (figures == NULL)
         return WEIR_ENOMEM;
     figures->balancer = balancer;
+    figures->reloader = reloader;
     figures->busy_ns = calloc(balancer_workers(balancer), sizeof *figures->busy_ns);
     figures->busy_ratios = calloc(balancer_workers(balancer), sizeof *figures->busy_ratios);
     int err = figures->busy_ns == NULL || figures->busy_ratios == NULL ? WEIR_ENOMEM : 0;
@@ -188,6 +204,8 @@ void figures_free(struct figures **pfigures)
     struct figures *figures = *pfigures;
     if (figures == NULL)
         return;
+    for (unsigned n = 0; n < FIGURES_RELOADS; n++)
+        reload_result_unref(&figures->reloads[n]);
     tables_free(&figures->tables);
     balancer_snapshot_unref(figures->balancer, &figures->snapshot);
     free(figures->busy_ns);

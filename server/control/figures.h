@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "../proxy/balancer.h"
+#include "reload.h"
 
 /* What the dashboard draws: the balancer's counters, looked at again and again, with the rates between two looks and a
  * short past. The balancer is only read. One thread at a time. */
@@ -16,8 +17,11 @@ struct figures;
 #define FIGURES_ROWS 64      /* upstreams, pools and listeners that are told one by one */
 #define FIGURES_CLIENTS 16   /* clients of each ranking */
 
-/* Returns 0 or WEIR_ENOMEM. */
-int figures_new(const struct balancer *balancer, struct figures **ret_figures);
+#define FIGURES_RELOADS 5      /* the last ones, ... */
+#define FIGURES_RELOAD_LINES 8 /* each with so many lines of what changed */
+
+/* `reloader` may be NULL. Returns 0 or WEIR_ENOMEM. */
+int figures_new(const struct balancer *balancer, struct reloader *reloader, struct figures **ret_figures);
 /* Accepts NULL. */
 void figures_free(struct figures **pfigures);
 

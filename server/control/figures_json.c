@@ -315,6 +315,34 @@ static json_t *last_refusals_json(const struct figures *figures)
     return list.array;
 }
 
+/* Reloads */
+
+static json_t *lines_json(char *const *lines, uint32_t count)
+{
+    struct list list = list_new();
+    for (uint32_t n = 0; n < count && n < FIGURES_RELOAD_LINES; n++)
+        list_add(&list, json_text(lines[n], strlen(lines[n])));
+    return list.array;
+}
+
+static json_t *last_reload_json(const struct reload_result *result)
+{
+    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:I}", "time", seconds(result->wall_ns), "result",
+                     reload_outcome_label(result->outcome), "duration", seconds(result->duration_ns), "lines",
+                     lines_json(result->lines, result->line_count), "line_total", (json_int_t)result->line_count,
+                     "warnings", lines_json(result->warnings, result->warning_count), "warning_total",
+                     (json_int_t)result->warning_count);
+}
+
+/* The newest first. */
+static json_t *reloads_json(const struct figures *figures)
+{
+    struct list list = list_new();
+    for (unsigned n = 0; n < FIGURES_RELOADS && figures->reloads[n] != NULL; n++)
+        list_add(&list, last_reload_json(figures->reloads[n]));
+    return list.array;
+}
+
 /* All of it */
 
 static json_t *workers_json(const struct figures *figures)
@@ -337,15 +365,15 @@ json_t *figures_json(const struct figures *figures)
 {
     const struct balancer *balancer = figures->balancer;
     const struct snapshot *snapshot = figures->snapshot;
-    return json_pack("{s:s, s:o, s:b, s:s, s:o, s:I, s:o, s:i, s:o, s:i, s:o, s:o, s:o, s:{s:I, s:o, s:o}}", "version",
-                     WEIR_VERSION, "uptime", seconds(balancer_uptime_ns(balancer)), "draining",
+    return json_pack("{s:s, s:o, s:b, s:s, s:o, s:I, s:o, s:i, s:o, s:i, s:o, s:o, s:o, s:{s:I, s:o, s:o}, s:o}",
+                     "version", WEIR_VERSION, "uptime", seconds(balancer_uptime_ns(balancer)), "draining",
                      (int)balancer_draining(balancer), "io", balancer_backend_name(balancer), "workers",
                      workers_json(figures), "max_connections", (json_int_t)balancer_max_connections(balancer), "now",
                      moment_json(figures_now(figures)), "listener_total", (int)snapshot->listener_count, "listeners",
                      listeners_json(figures), "pool_total", (int)snapshot->pool_count, "pools", pools_json(figures),
                      "upstreams", upstream_counts_json(figures), "clients", clients_json(figures), "refusals", "total",
                      (json_int_t)figures->refused, "reasons", reasons_json(figures), "last",
-                     last_refusals_json(figures));
+                     last_refusals_json(figures), "reloads", reloads_json(figures));
 }
 
 json_t *figures_past_json(const struct figures *figures)

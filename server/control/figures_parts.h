@@ -48,6 +48,7 @@ void tables_free(struct tables *tables);
 
 struct figures {
     const struct balancer *balancer;
+    struct reloader *reloader;
     const struct snapshot *snapshot; /* of the tables; held */
     struct tables tables;
     struct client_figures other, nobody;
@@ -55,8 +56,9 @@ struct figures {
     double reason_rates[CLOSE_REASONS];
     uint64_t refused;
     uint64_t looked_ns, looks;
-    struct moment past[FIGURES_PAST]; /* a ring; the last look's is the newest */
-    uint64_t *busy_ns;                /* by worker */
+    struct moment past[FIGURES_PAST];               /* a ring; the last look's is the newest */
+    struct reload_result *reloads[FIGURES_RELOADS]; /* the newest first; NULL behind the last */
+    uint64_t *busy_ns;                              /* by worker */
     double *busy_ratios;
 };
 

@@ -4,6 +4,7 @@
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import threading
 import time
@@ -189,6 +190,21 @@ def test_a_strangers_name_is_shown_and_not_obeyed(balancer, page):
         weir.refusal(tls=client_context(stranger))
         page.wait("#last li", HOSTILE.decode(), "unknown_client")
         assert page.run("return [document.images.length, document.title]") == [1, "Weir"]  # the sign in the head
+        assert page.console() == []
+
+
+def test_a_reload_says_what_it_has_changed_and_a_refused_one_why(balancer, page):
+    with Upstream() as web1, Upstream(name="added") as web2, watched(balancer(web1), page) as weir:
+        page.wait("#reloads", "None since the start.")
+        weir.config["pools"][0]["upstreams"].append({"name": "added", "address": web2.address})
+        weir.file.write_text(json.dumps(weir.config))
+        weir.signal(signal.SIGHUP)
+        page.wait("#reloads li:first-child", "done", "upstream added added")
+        page.wait("#pools tbody tr:nth-child(2)", "added", "up")
+        weir.file.write_text("nonsense")
+        weir.signal(signal.SIGHUP)
+        page.wait("#reloads > li:first-child", "refused", "weir.yaml:1:1")
+        page.wait("#reloads > li:nth-child(2)", "done")
         assert page.console() == []
 
 

@@ -19,7 +19,32 @@ static const char *const configuration =
     "  - { name: alice, identity: [cidr:127.0.0.2/32], limits: { connections: 3, rate: 4/s, burst: 8 } }\n"
     "  - { name: bob, identity: [cidr:127.0.0.3/32] }\n";
 
+/* Reloads that a test has made up; the linker then leaves the real ones out. */
+struct reloader {
+    struct reload_result *last;
+};
+
+const char *reload_outcome_label(enum reload_outcome outcome)
+{
+    return outcome == RELOAD_DONE ? "done" : "refused";
+}
+
+struct reload_result *reloader_last(struct reloader *reloader)
+{
+    if (reloader->last != NULL)
+        reloader->last->references++;
+    return reloader->last;
+}
+
+void reload_result_unref(struct reload_result **presult)
+{
+    if (*presult != NULL)
+        (*presult)->references--;
+    *presult = NULL;
+}
+
 struct fixture {
+    struct reloader reloader;
     struct balancer *balancer;
     struct figures *figures;
     uint64_t now_ns;
@@ -39,7 +64,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     fixture->balancer = fake_balancer_new(configuration);
-    assert_int_equal(figures_new(fixture->balancer, &fixture->figures), 0);
+    assert_int_equal(figures_new(fixture->balancer, &fixture->reloader, &fixture->figures), 0);
     look(fixture, SECOND);
     *state = fixture;
     return 0;
@@ -116,7 +141,7 @@ static void what_was_counted_before_the_first_look_is_no_rate(void **state)
     struct fixture *fixture = *state;
     counter_add(&fixture->balancer->snapshot->listeners[0].slots[0].accepted, 1000);
     figures_free(&fixture->figures);
-    assert_int_equal(figures_new(fixture->balancer, &fixture->figures), 0);
+    assert_int_equal(figures_new(fixture->balancer, &fixture->reloader, &fixture->figures), 0);
     look(fixture, SECOND);
     assert_number(fixture, "now.rate", 0);
 }
@@ -291,6 +316,35 @@ static void names_of_strangers_are_made_safe(void **state)
     assert_string_equal(text_at(fixture, "refusals.last.0.client"), "a\xef\xbf\xbd\xef\xbf\xbd[31m<b>\xef\xbf\xbd");
 }
 
+static void the_last_reloads_are_kept_the_newest_first_and_their_lines_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct reload_result results[FIGURES_RELOADS + 2] = { 0 };
+    char *lines[FIGURES_RELOAD_LINES + 3];
+    for (unsigned n = 0; n < FIGURES_RELOAD_LINES + 3; n++)
+        lines[n] = "a line";
+    assert_int_equal(json_array_size(at(fixture, "reloads")), 0);
+    for (unsigned n = 0; n < FIGURES_RELOADS + 2; n++) {
+        results[n] = (struct reload_result){ .outcome = n % 2 == 0 ? RELOAD_DONE : RELOAD_REFUSED,
+                                             .wall_ns = n * SECOND,
+                                             .lines = lines,
+                                             .line_count = FIGURES_RELOAD_LINES + 3 };
+        fixture->reloader.last = &results[n];
+        look(fixture, SECOND);
+        look(fixture, SECOND);
+    }
+    assert_int_equal(json_array_size(at(fixture, "reloads")), FIGURES_RELOADS);
+    assert_number(fixture, "reloads.0.time", FIGURES_RELOADS + 1);
+    assert_string_equal(text_at(fixture, "reloads.0.result"), "done");
+    assert_string_equal(text_at(fixture, "reloads.1.result"), "refused");
+    assert_int_equal(json_array_size(at(fixture, "reloads.0.lines")), FIGURES_RELOAD_LINES);
+    assert_number(fixture, "reloads.0.line_total", FIGURES_RELOAD_LINES + 3);
+    fixture->reloader.last = NULL;
+    figures_free(&fixture->figures);
+    for (unsigned n = 0; n < FIGURES_RELOADS + 2; n++)
+        assert_int_equal(results[n].references, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +359,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_was_refused_lately_stands_before_who_was_refused_long_ago, setup, teardown),
         cmocka_unit_test_setup_teardown(the_last_refusals_of_all_workers_stand_the_newest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(names_of_strangers_are_made_safe, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_last_reloads_are_kept_the_newest_first_and_their_lines_are_bounded, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests_name("figures", tests, NULL, NULL);
 }
