@@ -177,6 +177,25 @@ def test_explain_of_a_file_is_about_the_file(weir):
         done.stdout.splitlines()
 
 
+# A folder /etc of its own, with the file at the place where it is looked for.
+AS_DEFAULT = """mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work" &&
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc && mkdir /etc/weir || exit 99
+cp "$2" /etc/weir/weir.yaml; shift 2; exec "$@" """
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for an /etc of its own")
+def test_explain_without_a_file_asks_what_runs_where_something_does(weir, tmp_path):
+    wrapper = ["unshare", "--mount", "sh", "-c", AS_DEFAULT, "sh", tmp_path, weir.file]
+    done = run("explain", "alice", wrapper=wrapper)
+    if done.returncode == 99:
+        pytest.skip(f"no /etc of its own here: {done.stderr}")
+    assert (done.returncode, done.stderr) == (0, "") and "0 active" in done.stdout
+    weir.stopped_by_test = True
+    weir.stop()
+    done = run("explain", "alice", wrapper=wrapper)
+    assert (done.returncode, done.stderr) == (0, "") and "active" not in done.stdout
+
+
 def test_explain_of_a_stranger_suggests(weir):
     done = run("explain", "--socket", weir.config["admin"]["socket"], "alcie")
     assert (done.returncode, done.stdout) == (2, "")
