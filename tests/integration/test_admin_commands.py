@@ -185,7 +185,8 @@ cp "$2" /etc/weir/weir.yaml; shift 2; exec "$@" """
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for an /etc of its own")
 def test_explain_without_a_file_asks_what_runs_where_something_does(weir, tmp_path):
-    wrapper = ["unshare", "--mount", "sh", "-c", AS_DEFAULT, "sh", tmp_path, weir.file]
+    (tmp_path / "etc").mkdir()
+    wrapper = ["unshare", "--mount", "sh", "-c", AS_DEFAULT, "sh", tmp_path / "etc", weir.file]
     done = run("explain", "alice", wrapper=wrapper)
     if done.returncode == 99:
         pytest.skip(f"no /etc of its own here: {done.stderr}")
