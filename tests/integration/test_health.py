@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health of upstreams on real sockets: who fails is left out, who is well stays in, and all come back (H1-H11)."""
 
+import contextlib
 import math
 import random
 import threading
@@ -502,3 +503,84 @@ def test_balance_after_every_failure(balancer):
         eventually(lambda: not weir.check_figures(), what=weir.check_figures)
         hold(weir, 100)
         assert (one.active, two.active) == (50, 50)
+
+
+# Access and limits meanwhile
+
+
+def test_nobody_strays_while_upstreams_come_and_go(checked):
+    """Z2: each team has two upstreams of its own; when they die, its clients fail rather than reach another team's."""
+    teams, rounds = 3, amount(6, full=100, slow=3)
+    over = threading.Event()
+
+    def keeper(team):
+        def serve(sock, _upstream):
+            while data := sock.recv(100):
+                assert set(data) == {team}, f"team {team} got {data!r}"
+                sock.sendall(data)
+
+        return serve
+
+    def client(team, weir):
+        served = 0
+        while not over.is_set() or not served:
+            try:
+                with weir.reach(source=f"127.1.{team}.1") as sock:
+                    sock.sendall(bytes([team]) * 3)
+                    served += set(sock.recv(3)) == {team}
+            except OSError:
+                pass  # its upstreams are away
+        return served
+
+    def reaper(webs, weir):
+        changes = 0
+        try:
+            for number in range(rounds):
+                dying = webs[number % 2 :: 2] if number % 3 else webs[:: 1 + number % 2]
+                changes += len(dying)
+                for web in dying:
+                    web.die()
+                weir.wait_log("upstream down", changes)
+                for web in dying:
+                    web.rise()
+                weir.wait_log("upstream up", changes)
+        finally:
+            over.set()
+
+    with contextlib.ExitStack() as stack:
+        webs = [stack.enter_context(Phoenix(keeper(n // 2), f"team{n // 2}-{n % 2}")) for n in range(2 * teams)]
+        config = configuration(webs, pool=checking("10ms", fall=1, rise=1, passive=True))
+        config["clients"] = [{"name": f"team{n}", "identity": [f"cidr:127.1.{n}.0/24"]} for n in range(teams)]
+        config["policy"] = [{"allow": [f"team{n}"], "to": [f"web/team{n}-0", f"web/team{n}-1"]} for n in range(teams)]
+        with checked(*webs, config=config) as weir:
+            in_threads(teams + 1, lambda number: client(number, weir) if number < teams else reaper(webs, weir))
+            for entry in weir.entries("connection"):
+                assert entry["upstream"].split("-")[0] in ("", entry["client"]), entry
+
+
+def test_limits_and_places_are_exact_after_failures(checked):
+    """Q2: of clients and of upstreams, after connections that were refused, timed out, reset and cut off."""
+    clients, places, rounds = 6, 4, amount(10, full=500, slow=4)
+    with Phoenix(name="mortal") as mortal, FullQueue(name="slow") as slow, Upstream(take_and_break, name="web3") as web:
+        upstreams = [{"name": up.name, "address": up.address, "max_connections": places} for up in (mortal, slow, web)]
+        limits = {"connections": clients}
+        health = {"check": "none", "passive": False}
+        with checked(mortal, slow, web, limits=limits, pool={
+                "health": health, "connect_timeout": "20ms", "retries": 2, "upstreams": upstreams}) as weir:
+
+            def suffer(number):
+                for _ in range(rounds):
+                    weir.admits(source=f"127.0.1.{number + 1}")
+
+            for step in range(2):
+                in_threads(4, suffer)
+                weir.close_clients()
+                mortal.rise() if step else mortal.die()
+            slow.open()
+            web.serve = echo
+            eventually(lambda: not weir.check_figures(), what=weir.check_figures)
+            for number in range(1, 3):
+                served = [weir.admits(source=f"127.0.2.{number}") for _ in range(clients + 2)]
+                assert served == [True] * clients + [False] * 2
+            assert not weir.admits(source="127.0.2.3"), "all places are taken"
+            assert held(weir, mortal, slow, web) == [places] * 3
