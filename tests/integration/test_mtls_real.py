@@ -211,6 +211,9 @@ def test_sslscan_finds_what_is_configured(balancer, lowest):
             assert {version for version, _ in ciphers} <= {"TLSv1.3"}
         for _, cipher in ciphers:
             assert re.match(r"TLS_AES|TLS_CHACHA|ECDHE-ECDSA-(AES\d+-GCM|CHACHA20)", cipher), output
+        groups = set(re.findall(r"^TLSv1.3 +\d+ bits +(\S+)", output, re.M))
+        assert groups == {"secp256r1", "x25519"}, output
+        assert "Session renegotiation not supported" in output, output
         assert not re.search(r"Compression enabled|vulnerable to heartbleed", output.replace("not vulnerable", ""))
         eventually(lambda: weir.metrics().sum("weir_connections_active") == 0)
         assert web.accepted == 0

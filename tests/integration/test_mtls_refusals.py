@@ -247,6 +247,23 @@ def test_tls_1_2_is_refused(balancer):
                        tls=client_context(alice(), lowest=V1_2, highest=V1_2))
 
 
+def test_ciphers_of_tls_1_2(balancer):
+    """Where 1.2 is allowed, of all ciphers that OpenSSL knows those with ECDHE and AEAD get in, and no other."""
+    said = subprocess.run([find("openssl"), "ciphers", "-s", "-tls1_2", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"],
+                          capture_output=True, text=True, check=True).stdout
+    names = [name for name in said.strip().split(":") if not name.startswith("TLS_")]
+    assert len(names) > 50
+    accepted = set()
+    with Upstream(echo) as web, secure(balancer, web, listener_block(min_version="1.2")) as weir:
+        for name in names:
+            context = client_context(alice(), lowest=V1_2, highest=V1_2, level=0)
+            context.set_ciphers(f"{name}:@SECLEVEL=0")
+            with connect(weir.port) as sock, contextlib.suppress(OSError):
+                accepted.add(Tls(sock, context).handshake().object.cipher()[0])
+    assert accepted == {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+                        "ECDHE-ECDSA-CHACHA20-POLY1305"}
+
+
 @pytest.mark.parametrize("version", [V1_2, V1_3])
 def test_no_session_is_ever_resumed(balancer, version):
     """T22: no tickets are given out, and the session of before is nothing."""

@@ -486,10 +486,13 @@ static void an_upstream_s_wildcard_stands_for_one_whole_label(void **state)
     struct tls_name two[] = { NAME(IDENTITY_DNS, "a.web.internal.example") };
     struct cert_options whole = { .cn = "web", .san = "DNS:*.internal.example" };
     struct cert_options partial = { .cn = "web", .san = "DNS:w*.internal.example" };
+    struct tls_name low[] = { NAME(IDENTITY_DNS, "web.internal") };
+    struct cert_options all_of_a_top = { .cn = "web", .san = "DNS:*.internal" };
     (void)state;
     expect_upstream(show_one(&ca, &whole), one, 1, "", "");
     expect_upstream(show_one(&ca, &whole), two, 1, "is not for dns:a.web.internal.example", "bad certificate");
     expect_upstream(show_one(&ca, &partial), one, 1, "is not for dns:web.internal.example", "bad certificate");
+    expect_upstream(show_one(&ca, &all_of_a_top), low, 1, "is not for dns:web.internal", "bad certificate");
 }
 
 static void an_upstream_of_another_name_is_refused(void **state)
