@@ -182,7 +182,6 @@ static bool remember_identity(struct conn *conn, const struct identity *identity
     conn->identity[kind_size] = ':';
     memcpy(conn->identity + kind_size + 1, name->bytes, size);
     conn->identity_size = (uint32_t)(kind_size + 1 + size);
-    tls_session_forget_identity(conn->client_tls.session);
     return true;
 }
 
@@ -418,7 +417,9 @@ void conn_watch_expiry(struct conn *conn, bool ends)
     if (!ends || conn->client_tls.session == NULL)
         return;
     int64_t now_s = (int64_t)(weir_loop_wall(loop) / SECOND_NS);
-    int64_t expires_s = tls_session_expires_s(conn->client_tls.session);
+    int64_t expires_s = tls_session_peer_expires_s(conn->client_tls.session);
+    if (expires_s == 0)
+        return; /* it showed no certificate */
     if (expires_s < now_s) {
         conn_end(conn, CLOSE_EXPIRED);
         return;

@@ -50,7 +50,8 @@ struct tls_session {
     struct tls_bytes bytes;          /* of the call that is going on */
     struct certificate_names *names; /* of the peer, once its certificate was verified */
     const struct tls_failure *failure;
-    uint8_t *kept; /* came with the end of the handshake, and OpenSSL had no room for it */
+    struct revocables *revocables; /* of the peer's certificates, once it is in; NULL: it showed none */
+    uint8_t *kept;                 /* came with the end of the handshake, and OpenSSL had no room for it */
     uint32_t kept_size;
     bool verified, established, peer_ended, ended;
     struct weir_address address; /* of an upstream */
@@ -61,6 +62,9 @@ int context_configure(SSL_CTX *ssl, const struct tls_material *material);
 
 /* Notes why a session has failed; only the first failure counts. */
 void session_fail(struct tls_session *session, const struct tls_failure *failure);
+
+/* Notes what a CRL of later has to say to revoke the peer's certificates. Returns 0 or WEIR_ENOMEM. */
+int session_note_certificates(struct tls_session *session);
 
 /* The verify callback of every context. */
 int peer_verify(X509_STORE_CTX *verification, void *unused);

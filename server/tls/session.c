@@ -72,6 +72,7 @@ void tls_session_free(struct tls_session **psession)
     certificate_names_free(&session->names);
     if (session->failure != &no_memory)
         free((void *)session->failure);
+    free(session->revocables);
     free(session->kept);
     free(session);
     *psession = NULL;
@@ -150,6 +151,8 @@ static enum tls_progress establish(struct tls_session *session)
     /* Whatever way OpenSSL may find around it. */
     if (session->context->material->ca != NULL && !session->verified)
         return fail(session, &unverified);
+    if (session_note_certificates(session) != 0)
+        return fail(session, &no_memory);
     forget_certificate(session->ssl);
     session->established = true;
     if (rest->input_size == 0)

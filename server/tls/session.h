@@ -46,15 +46,11 @@ const struct tls_failure *tls_session_failure(const struct tls_session *session)
 /* What the peer's verified certificate says; names live as long as the session (or until
  * tls_session_forget_identity()). Fills in has_certificate, names, name_count; leaves address alone. */
 void tls_session_identity(const struct tls_session *session, struct identity *identity);
-/* Gives back the memory of the names, ... */
+/* Gives back the memory of the names. */
 void tls_session_forget_identity(struct tls_session *session);
-/* ... and reads them anew from the certificate. Returns 0 or WEIR_ENOMEM. */
-WEIR_MUST_CHECK int tls_session_recall_identity(struct tls_session *session);
 
 /* Whether a CRL of the context revokes the peer's certificate, or one that it sent along. */
 bool tls_session_is_revoked(const struct tls_session *session, const struct tls_context *context);
-/* When the peer's certificate ends, in seconds since 1970; INT64_MAX: it has none. */
-int64_t tls_session_expires_s(const struct tls_session *session);
 
 /* Verified on our side, and nothing has failed since. */
 bool tls_session_is_established(const struct tls_session *session);
