@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Active checks, one by one: connect, tls, send and expect; H1, H4, H9 for them."""
 
-import collections
-import contextlib
 import functools
 import os
 import re
 import signal
-import socket
 import ssl
 import threading
 import time
@@ -17,54 +14,14 @@ import pytest
 import certs
 import programs
 import settings
+from failing import Checked
 from peers import Hanger, Upstream, echo, eventually, free_port, half_close, mute, receive, reset, sink
-from settings import DEADLINE, amount
+from settings import amount
 from tls import TlsUpstream, pool_block, server_context
 
 WEB = "dns:web.test"
 PING = {"send": "PING\r\n", "expect": "+PONG"}
 TIMEOUT = "2s" if settings.SLOW else "500ms"
-
-
-def without_connections(weir):
-    """The descriptors of a balancer, by kind, but for those of checks that are under way."""
-
-    def look():
-        with open(f"/proc/{weir.pid}/net/tcp") as table:
-            rows = [line.split() for line in list(table)[1:]]
-        connections = {f"socket:[{row[9]}]" for row in rows if row[3] != "0A"}
-        return collections.Counter(re.sub(r"^(\w+):\[\d+\]$", r"\1", link) for link in weir.links() if link not in connections)
-
-    return eventually(lambda: (first := look()) == look() and first)
-
-
-@pytest.fixture
-def checked(balancer):
-    """Balancers that do not rest while later tests run: their checks would find other upstreams at the same ports."""
-
-    @contextlib.contextmanager
-    def make(*upstreams, **options):
-        weir = balancer(*upstreams, rest=False, **options)
-        weir.upstreams = []  # whom it checks from the start, so that there is no rest before the scenario
-        with weir:
-            weir.upstreams = list(upstreams)
-            weir.baseline = without_connections(weir)
-            yield weir
-            weir.check()
-            weir.stop()
-            weir.stopped_by_test = True
-
-    return make
-
-
-class Checked(Upstream):
-    """An upstream that goes on being checked after the scenario: then it hangs up at once, so that everybody rests."""
-
-    def _serve(self, sock):
-        return None if self.over.is_set() else super()._serve(sock)
-
-    def calm(self):
-        self.over.set()
 
 
 class SecurelyChecked(Checked, TlsUpstream):
