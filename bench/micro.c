@@ -114,6 +114,18 @@ static void hold(struct choosing *c, uint32_t upstreams)
         must(weir_set_acquire(c->sets[i % c->set_count], NULL, 0, &c->leases[i]) == 0, "weir_set_acquire");
 }
 
+/* Every tenth or hundredth place comes back slowly after the others have got their connections, and stays so. */
+static void hold_without(struct choosing *c, uint32_t upstreams, uint32_t each)
+{
+    for (uint32_t place = 0; place < upstreams && each != 0; place += each)
+        weir_pool_set_health(c->pool, place, WEIR_PLACE_DOWN);
+    hold(c, upstreams);
+    for (uint32_t place = 0; place < upstreams && each != 0; place += each) {
+        weir_pool_slow_start(c->pool, place, UINT64_C(3600000000000), 0);
+        weir_pool_set_health(c->pool, place, WEIR_PLACE_UP);
+    }
+}
+
 static void release_and_acquire(void *context, uint32_t call)
 {
     struct choosing *c = context;
@@ -122,12 +134,12 @@ static void release_and_acquire(void *context, uint32_t call)
     must(weir_set_acquire(c->sets[c->order[call & CALLS_MASK]], NULL, 0, lease) == 0, "weir_set_acquire");
 }
 
-static double time_choosing(uint32_t upstreams, uint32_t sets, uint32_t weights)
+static double time_choosing(uint32_t upstreams, uint32_t sets, uint32_t weights, uint32_t slow_each)
 {
     struct choosing c = { 0 };
     make_pool(&c, upstreams, weights);
     make_sets(&c, upstreams, sets);
-    hold(&c, upstreams);
+    hold_without(&c, upstreams, slow_each);
     double each = measure(release_and_acquire, &c, 20000000 / (upstreams + 100));
     for (uint32_t i = 0; i < sets; i++)
         weir_set_free(&c.sets[i]);
@@ -140,10 +152,12 @@ static double time_choosing(uint32_t upstreams, uint32_t sets, uint32_t weights)
 
 static void print_choosing(void)
 {
-    printf("acquire + release, ns      1 set   1,000 sets   1 set, 4 weights\n");
+    printf("acquire + release, ns      1 set   1,000 sets    4 weights   1%% start slowly   10%%\n");
     for (uint32_t upstreams = 10; upstreams <= 10000; upstreams *= 10)
-        printf("%10u upstreams  %10.0f   %10.0f   %10.0f\n", upstreams, time_choosing(upstreams, 1, 1),
-               time_choosing(upstreams, 1000, 1), time_choosing(upstreams, 1, 4));
+        printf("%10u upstreams  %10.0f   %10.0f   %10.0f   %13.0f   %5.0f\n", upstreams,
+               time_choosing(upstreams, 1, 1, 0), time_choosing(upstreams, 1000, 1, 0),
+               time_choosing(upstreams, 1, 4, 0), time_choosing(upstreams, 1, 1, 100),
+               time_choosing(upstreams, 1, 1, 10));
 }
 
 /* Limiting */
