@@ -27,12 +27,16 @@ static void draw_outage(struct random *random, struct mood *mood, uint64_t now_n
     mood->flap_ns = random_chance(random, 500) ? random_scaled(random, 10 * SIM_MS, 10 * SIM_SECOND) : 0;
 }
 
-/* Nobody waits for ever for who plays dead: checks make a long world expensive. */
+/* Nobody waits for ever for who plays dead: checks make a long world expensive. Until then, a crowd stays. */
 static void hurry(struct random *random, struct world *world)
 {
+    bool crowd = random_chance(random, 300);
     world->health.patience_ns = random_between(random, 30, 90) * SIM_SECOND;
-    for (uint32_t n = 0; n < world->life_count; n++)
+    for (uint32_t n = 0; n < world->life_count; n++) {
         world->lives[n].client.script.patience_ns = world->health.patience_ns;
+        if (crowd)
+            world->lives[n].client.script.manner = PARTY_LINGERS;
+    }
 }
 
 void draw_health(struct world *world, uint64_t seed)

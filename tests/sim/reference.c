@@ -128,13 +128,10 @@ void reference_starts_slowly(struct world *world, uint32_t index, uint32_t place
     known->slow_since_ns = world->sim->now_ns;
 }
 
-/* A connection of play for what is rounded, where there is anything to round. */
-static long double play_of(const struct world *world, const struct pool *pool)
+/* A connection of play where there is anything that the balancer rounds. */
+static long double play_of(const struct world *world, uint32_t pool, uint32_t place)
 {
-    for (uint32_t n = 0; n < pool->place_count && pool->slow_start_ns != 0; n++)
-        if (world->known[index_of(world, pool)][n].slow_start > 0)
-            return 1;
-    return 0;
+    return slow_part(world, pool, place) > 0 ? 1 : 0;
 }
 
 bool reference_goes_before(const struct world *world, const struct pool *pool, uint32_t a, uint32_t active_a,
@@ -143,9 +140,9 @@ bool reference_goes_before(const struct world *world, const struct pool *pool, u
     const struct place *first = &pool->places[a], *second = &pool->places[b];
     int class_a = 2 * (weir_pool_health(pool->balancing, a) == WEIR_PLACE_EJECTED) + first->backup;
     int class_b = 2 * (weir_pool_health(pool->balancing, b) == WEIR_PLACE_EJECTED) + second->backup;
-    long double play = play_of(world, pool);
-    long double counts_a = active_a + slow_part(world, index_of(world, pool), a) + 1 + play;
-    long double counts_b = active_b + slow_part(world, index_of(world, pool), b) + 1 - play;
+    uint32_t index = index_of(world, pool);
+    long double counts_a = active_a + slow_part(world, index, a) + 1 + play_of(world, index, a);
+    long double counts_b = active_b + slow_part(world, index, b) + 1 - play_of(world, index, b);
     return class_a != class_b ? class_a < class_b : counts_a * second->weight < counts_b * first->weight;
 }
 
