@@ -162,7 +162,7 @@ static void *churn(void *context)
         if (lease->upstreams != NULL)
             weir_tried_add(&tried, lease->upstream);
         weir_lease_release(lease);
-        if (weir_set_acquire(shared->set, &tried, 0, lease) == 0 && tried.count > 0 &&
+        if (weir_set_acquire(shared->set, &tried, i, lease) == 0 && tried.count > 0 &&
             tried.upstream[0] == lease->upstream)
             abort();
     }
@@ -178,6 +178,7 @@ static void change(struct shared *shared)
     uint32_t place = test_random_below(&random, UPSTREAMS), id = shared->ids[place];
     weir_upstreams_set_max(shared->upstreams, id, test_random_below(&random, 3));
     weir_upstreams_set_state(shared->upstreams, id, (enum weir_upstream_state)test_random_below(&random, 3));
+    weir_pool_slow_start(shared->pool, place, test_random_below(&random, ROUNDS), test_random_below(&random, ROUNDS));
     weir_pool_set_health(shared->pool, place, (enum weir_place_health)test_random_below(&random, 3));
 }
 
