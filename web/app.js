@@ -79,7 +79,12 @@ function setName(cell, name, sub) {
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const count = (number) => (number < 100000 ? whole.format(number) : short.format(number));
-const rate = (number) => (number < 10 && !Number.isInteger(number) ? number.toFixed(1) : count(Math.round(number)));
+
+function rate(number) {
+  const tenths = Math.round(number * 10) / 10;
+  return tenths < 10 && !Number.isInteger(tenths) ? tenths.toFixed(1) : count(Math.round(number));
+}
+
 const plural = (number, word) => `${whole.format(number)} ${word}${number === 1 ? "" : "s"}`;
 
 function bytes(number) {

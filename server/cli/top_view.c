@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "top_view.h"
 
-#include <math.h>
 #include <string.h>
 #include <time.h>
 
 #include "line.h"
+#include "top_text.h"
 
 #define BOLD "\033[1m"
 #define DIM "\033[2m"
@@ -40,55 +40,6 @@ static double number_of(const json_t *object, const char *key)
 }
 
 /* Numbers */
-
-struct short_text {
-    char bytes[24];
-};
-
-static struct short_text count_text(double number)
-{
-    struct short_text text;
-    if (number < 1e5)
-        snprintf(text.bytes, sizeof text.bytes, "%.0f", number);
-    else
-        snprintf(text.bytes, sizeof text.bytes, number < 1e6 ? "%.0fk" : "%.1fM",
-                 number < 1e6 ? number / 1e3 : number / 1e6);
-    return text;
-}
-
-static struct short_text rate_text(double number)
-{
-    struct short_text text = count_text(number);
-    if (number > 0 && number < 10 && number != floor(number))
-        snprintf(text.bytes, sizeof text.bytes, "%.1f", number);
-    return text;
-}
-
-static struct short_text bytes_text(double number)
-{
-    static const char *const units[] = { "B/s", "kB/s", "MB/s", "GB/s" };
-    struct short_text text;
-    unsigned unit = 0;
-    for (; number >= 1000 && unit < 3; unit++)
-        number /= 1000;
-    snprintf(text.bytes, sizeof text.bytes, number < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", number, units[unit]);
-    return text;
-}
-
-static struct short_text duration_text(double number)
-{
-    long long s = (long long)number;
-    struct short_text text;
-    if (s < 60)
-        snprintf(text.bytes, sizeof text.bytes, "%lld s", s);
-    else if (s < 3600)
-        snprintf(text.bytes, sizeof text.bytes, "%lld min", s / 60);
-    else if (s < 86400)
-        snprintf(text.bytes, sizeof text.bytes, "%lld h %lld min", s / 3600, s / 60 % 60);
-    else
-        snprintf(text.bytes, sizeof text.bytes, "%lld d %lld h", s / 86400, s / 3600 % 24);
-    return text;
-}
 
 /* "14/40", or "14" where there is no limit. */
 static struct short_text of_limit_text(const json_t *object)
