@@ -344,13 +344,25 @@ static void attempt_failed(struct conn *conn, int status, enum upstream_failure 
     close_upstream(conn, WEIR_CLOSE_NORMAL);
 }
 
+/* Where it is our fault, also what to do. */
+static const char *cause_of(int status)
+{
+    switch (status) {
+    case WEIR_EADDRNOTAVAIL:
+        return "no local port is left towards it: widen net.ipv4.ip_local_port_range, or give the pool more addresses";
+    case WEIR_EMFILE:
+        return "no file descriptor is left: raise the limit (ulimit -n, LimitNOFILE), or lower max_connections";
+    case WEIR_ENOBUFS:
+    case WEIR_ENOMEM:
+        return "the kernel has no memory for another socket: look at the machine's memory and at net.ipv4.tcp_mem";
+    default:
+        return weir_strerror(status);
+    }
+}
+
 static void connect_failed(struct conn *conn, int status)
 {
-    const char *cause = status == WEIR_EADDRNOTAVAIL
-                            ? "no local port is left towards it: widen net.ipv4.ip_local_port_range, or give the pool "
-                              "more addresses"
-                            : weir_strerror(status);
-    attempt_failed(conn, status, failure_of(status), cause);
+    attempt_failed(conn, status, failure_of(status), cause_of(status));
 }
 
 static void upstream_connected(struct weir_socket *socket, int status)

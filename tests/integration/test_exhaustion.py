@@ -93,7 +93,7 @@ def test_no_descriptor_for_the_upstreams_socket(balancer):
         ping(live)
         set_descriptor_limit(weir, highest_descriptor(weir) + 2)
         assert weir.is_cut()
-        weir.wait_closed(reason="over_capacity")
+        assert "LimitNOFILE" in weir.wait_closed(reason="over_capacity")["detail"]
         assert web.accepted == 1
         ping(live)
         set_descriptor_limit(weir, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
