@@ -67,7 +67,7 @@ def test_status_shows_listeners_upstreams_and_busy_clients(weir):
         sock.sendall(b"x")
         assert sock.recv(1) == b"x"
     lines = command(weir, "status").splitlines()
-    assert re.fullmatch(r"weir \S+, up \d+ s, 2 workers on (io_uring|epoll), 3 of \d+ connections", lines[0])
+    assert re.fullmatch(r"weir \S+, up \d+ (s|min), 2 workers on (io_uring|epoll), 3 of \d+ connections", lines[0])
     rows = [line.split() for line in lines]
     assert ["edge", f"{LOOPBACK}:{weir.port}", "web", "3"] in rows
     assert sorted(row[-1] for row in rows if row[:1] == ["web"]) == ["1", "2"]
