@@ -114,6 +114,7 @@ def test_handshakes_in_loops_beside_established_connections(balancer):
             with flood(weir.port, 500):
                 under = quantile_of_round_trips(mice, rounds, share)
             seen.append(f"{1000 * alone:.2f} ms, then {1000 * under:.2f} ms")
+            print(f"quantile {share}: {seen[-1]}")
             if under <= max(3 * alone, alone + steps * STEP):
                 break
         else:
