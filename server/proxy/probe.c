@@ -143,16 +143,20 @@ static void fail(struct probe *probe, int status)
     give_up(probe, our_fault ? PROBE_VOID : PROBE_BAD, weir_strerror(status));
 }
 
-/* Nothing more comes that could change anything. */
+/* When nothing more comes that could change anything. */
+static enum probe_verdict verdict_at(const struct probe *probe, enum reply_end end, char cause[CAUSE_BYTES])
+{
+    cause[0] = '\0';
+    if (probe->settings->check == HEALTH_CHECK_TLS || probe->talk->reply.found)
+        return PROBE_GOOD;
+    reply_describe(&probe->talk->reply, end, cause, CAUSE_BYTES);
+    return PROBE_BAD;
+}
+
 static void conclude_at(struct probe *probe, enum reply_end end)
 {
     char cause[CAUSE_BYTES];
-    if (probe->settings->check == HEALTH_CHECK_TLS) {
-        conclude(probe, PROBE_GOOD, "");
-        return;
-    }
-    reply_describe(&probe->talk->reply, end, cause, sizeof cause);
-    conclude(probe, PROBE_BAD, cause);
+    conclude(probe, verdict_at(probe, end, cause), cause);
 }
 
 /* Talking. */
@@ -263,13 +267,17 @@ static void is_established(struct probe *probe)
     free(behind.data);
 }
 
-/* What it said before it went may tell why. */
-static const char *last_words(struct talk *talk)
+/* It may have gone while the end of the handshake was on its way; what it said before then counts. */
+static void broke_off(struct probe *probe)
 {
-    if (tls_session_is_established(talk->session) &&
-        read_bytes(talk, talk->handshake.in.data, talk->handshake.in.size) == WEIR_FILTER_CORRUPT)
-        return tls_session_failure(talk->session)->text;
-    return "the upstream ended the connection in the TLS handshake";
+    struct talk *talk = probe->talk;
+    char cause[CAUSE_BYTES];
+    if (!tls_session_is_established(talk->session))
+        give_up(probe, PROBE_BAD, "the upstream ended the connection in the TLS handshake");
+    else if (read_bytes(talk, talk->handshake.in.data, talk->handshake.in.size) == WEIR_FILTER_CORRUPT)
+        give_up(probe, PROBE_BAD, tls_session_failure(talk->session)->text);
+    else
+        give_up(probe, verdict_at(probe, REPLY_BROKE, cause), cause);
 }
 
 static void shaken(struct handshake *handshake, int status)
@@ -284,7 +292,7 @@ static void shaken(struct handshake *handshake, int status)
         probe->stage = PROBE_ENDING;
         handshake_farewell(handshake);
     } else if (status == WEIR_ECONNRESET) {
-        give_up(probe, PROBE_BAD, last_words(probe->talk));
+        broke_off(probe);
     } else {
         fail(probe, status);
     }

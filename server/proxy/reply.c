@@ -64,20 +64,16 @@ static void escape(uint8_t byte, char text[5])
 /* Between double quotes, cut to fit. Returns `text`. */
 static char *quote(const uint8_t *bytes, uint32_t count, char *text, size_t size)
 {
-    size_t used = 1;
-    text[0] = '"';
+    size_t used = (size_t)snprintf(text, size, "\"");
     for (uint32_t n = 0; n < count; n++) {
         char escaped[5];
         escape(bytes[n], escaped);
-        if (used + strlen(escaped) + sizeof "...\"" > size) {
-            memcpy(text + used, "...", 3);
-            used += 3;
+        bool fits = used + strlen(escaped) + sizeof "...\"" <= size;
+        used += (size_t)snprintf(text + used, size - used, "%s", fits ? escaped : "...");
+        if (!fits)
             break;
-        }
-        memcpy(text + used, escaped, strlen(escaped));
-        used += strlen(escaped);
     }
-    memcpy(text + used, "\"", 2);
+    snprintf(text + used, size - used, "\"");
     return text;
 }
 

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "world.h"
+#include "stream.h"
+#include "visits.h"
 
 /* Each world leaves out many of the things that can happen and does the others often: what needs three rare things at
  * once is then met as well. */
@@ -88,6 +89,19 @@ static void draw_upstream(struct random *random, struct upstream *upstream, uint
     upstream->max_connections = random_chance(random, 250) ? (uint32_t)random_between(random, 1, 4) : 0;
 }
 
+static enum health_check draw_check(struct random *random)
+{
+    uint64_t chance = random_below(random, 1000);
+    return chance < 150 ? HEALTH_CHECK_CONNECT : chance < 300 ? HEALTH_CHECK_EXCHANGE : HEALTH_CHECK_NONE;
+}
+
+static struct check_bytes draw_check_bytes(uint64_t stream)
+{
+    struct check_bytes bytes = { .data = array(VISIT_BYTES, 1), .size = VISIT_BYTES };
+    stream_fill(stream, 0, bytes.data, bytes.size);
+    return bytes;
+}
+
 /* Places of a random part of the upstreams, at least one. */
 static void draw_pool(struct random *random, struct pool *pool, uint32_t index, uint32_t upstreams)
 {
@@ -109,9 +123,13 @@ static void draw_pool(struct random *random, struct pool *pool, uint32_t index, 
         .timeout_ns = random_scaled(random, 100 * SIM_MS, 2 * SIM_SECOND),
         .fall = (uint32_t)random_between(random, 1, 4),
         .rise = (uint32_t)random_between(random, 1, 3),
-        .check = random_chance(random, 300) ? HEALTH_CHECK_CONNECT : HEALTH_CHECK_NONE,
+        .check = draw_check(random),
         .passive = coin(random),
     };
+    if (pool->health.check == HEALTH_CHECK_EXCHANGE) {
+        pool->health.send = draw_check_bytes(VISIT_QUESTION);
+        pool->health.expect = draw_check_bytes(VISIT_ANSWER);
+    }
 }
 
 static struct weir_limits draw_limits(struct random *random)

@@ -35,6 +35,8 @@ static void draw_pool(struct world *world, struct pool *pool)
     enum kit_part part = random_chance(&world->tls.chance, 800) ? KIT_POOL : KIT_POOL_NAMELESS;
     world->tls.pools[pool - world->snapshot->pools] = part;
     pool->material = tls_material_ref(kit_material(part));
+    if (pool->health.check == HEALTH_CHECK_CONNECT && coin(&world->tls.chance))
+        pool->health.check = HEALTH_CHECK_TLS;
 }
 
 /* On either side, or on both. */

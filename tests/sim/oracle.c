@@ -10,6 +10,7 @@
 #include "oracle_health.h"
 #include "oracle_tls.h"
 #include "reference.h"
+#include "visits.h"
 #include "world.h"
 
 /* What must hold in every world.
@@ -284,6 +285,7 @@ static void check_overflow(const struct life *life, const struct conn *conn)
 
 void oracle_turned(struct world *world, struct worker *worker)
 {
+    visits_turned(world, worker);
     check_accepted(world, worker, worker->conns);
     check_shaken(world, worker, true);
     check_shaken(world, worker, false);
@@ -680,6 +682,7 @@ void oracle_final(struct world *world)
 {
     for (uint32_t n = 0; n < world->life_count; n++)
         check_life(&world->lives[n]);
+    visits_final(world);
     check_counters(world);
     check_leftovers(world);
     health_check_final(world);

@@ -9,6 +9,7 @@
 #include "../../server/proxy/probe.h"
 #include "memory.h"
 #include "reference.h"
+#include "visits.h"
 
 static uint64_t slack_ns(const struct world *world)
 {
@@ -57,7 +58,8 @@ void health_begin(struct world *world)
 /* Checks */
 
 /* A check whose time is over, or that was refused, is bad. One that was connected well before its time was over is
- * good. Of one that came close to it, or was reset, only the balancer knows. */
+ * good. Of one that came close to it, or was reset, only the balancer knows. Where more than a connection is asked for,
+ * the verdict itself is judged elsewhere. */
 static void settle(const struct world *world, struct known *known, const struct pool *pool)
 {
     const struct net_end *end = known->check;
@@ -65,6 +67,10 @@ static void settle(const struct world *world, struct known *known, const struct 
         return;
     bool bad = end->connect_status != 0, reset = end->reset_ns != 0;
     bool good = !bad && !reset && end->connected_ns + slack_ns(world) < known->looked_ns + pool->health.timeout_ns;
+    if (pool->health.check != HEALTH_CHECK_CONNECT) {
+        good = known->visit->judged && known->visit->verdict == PROBE_GOOD;
+        bad = known->visit->judged && known->visit->verdict == PROBE_BAD;
+    }
     known->check = NULL;
     known->good = good ? known->good + 1 : 0;
     known->bad = bad ? known->bad + 1 : 0;
@@ -90,6 +96,7 @@ void health_checks(struct world *world, const struct weir_socket *socket, struct
     if (pool->health.check == HEALTH_CHECK_NONE)
         return;
     known->check = end;
+    known->visit = visits_find(world, end);
     if (known->down && known->good >= pool->health.rise && is_clear(world))
         world_fail(world, "pool %u: %u good checks in a row have not brought an upstream back", n, known->good);
     if (!known->down && known->bad >= pool->health.fall && is_clear(world))
@@ -224,7 +231,7 @@ static void check_checks(struct world *world, uint32_t pool, uint32_t place)
     const struct health_settings *health = &pool_at(world, pool)->health;
     const struct known *known = &world->known[pool][place];
     uint64_t latest_ns = known->looked_ns + 2 * health->interval_ns + 2 * health->timeout_ns + slack_ns(world);
-    if (health->check == HEALTH_CHECK_CONNECT && is_clear(world) && world->sim->now_ns > latest_ns)
+    if (health->check != HEALTH_CHECK_NONE && is_clear(world) && world->sim->now_ns > latest_ns)
         world_fail(world, "pool %u: upstream %u has not been checked for %" PRIu64 " ms", pool,
                    upstream_at(world, pool, place), (world->sim->now_ns - known->looked_ns) / SIM_MS);
 }

@@ -15,6 +15,7 @@
 #include "../../server/proxy/sweep.h"
 #include "memory.h"
 #include "oracle_health.h"
+#include "visits.h"
 
 /* So many events without a byte moved mean that something goes round in circles. The most that is right: everybody
  * waits for somebody patient, and three workers look twenty times a second whether there is room. */
@@ -145,7 +146,7 @@ static void upstream_over(struct party *party)
     describe_end(party, text, sizeof text);
     SIM_TRACE(host->world->sim, "upstream %u leaves port %u: %s", host->upstream,
               weir_address_port(&party->end->remote), text);
-    host->world->parties -= party->expects != 0;
+    host->world->parties--;
 }
 
 static void play_dead(struct party_script *script)
@@ -165,6 +166,7 @@ static void serve(struct host *host, struct net_end *end)
 {
     struct world *world = host->world;
     struct attempt *attempt = end->peer->tag;
+    struct visit *visit = visits_find(world, end->peer);
     struct party *party = sim_alloc(sizeof *party);
     party->sim = world->sim;
     party->end = end;
@@ -183,6 +185,13 @@ static void serve(struct host *host, struct net_end *end)
             party->sends = party->expects;
         attempt->life->client.expects = party->sends;
     }
+    world->parties += attempt != NULL;
+    if (visit != NULL && visits_use_tls(visit)) {
+        visit->host = world->tls.hosts[host->upstream];
+        party->channel = open_channel(world, end, visit->host, NULL);
+    }
+    if (visit != NULL)
+        visits_serve(visit, party);
     if (random_chance(&world->sim->random, host->mood.resets) || meets(host, OUTAGE_RESETS))
         party->script.dies_after = 0;
     if (meets(host, OUTAGE_HALF_OPEN))
@@ -191,7 +200,6 @@ static void serve(struct host *host, struct net_end *end)
               weir_address_port(&end->remote), attempt == NULL ? " (a check)" : "",
               party->script.echo ? "echoes, not" : "will send", party->script.bytes, party->script.write_max,
               (int)party->script.manner);
-    world->parties += party->expects != 0;
     party_start(party);
 }
 
@@ -283,6 +291,7 @@ static void dialled(struct weir_socket *socket, struct net_end *end, void *conte
     struct world *world = context;
     struct conn *conn = conn_of_upstream(world, socket);
     if (conn == NULL) {
+        visits_dialled(world, socket, end);
         health_checks(world, socket, end);
         return;
     }

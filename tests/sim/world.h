@@ -66,6 +66,7 @@ struct watch {
 struct known {
     bool down, ejected;                    /* as the log says */
     const struct net_end *check;           /* the last one; NULL: it has been counted */
+    const struct visit *visit;             /* the same, with its verdict */
     uint64_t looked_ns;                    /* when it began */
     uint32_t good, bad, not_good, not_bad; /* so many checks at the end were certainly this */
     /* When it came back, and how many connections it was then taken to have beside its own. */
@@ -149,6 +150,7 @@ struct world {
 
     struct host hosts[WORLD_UPSTREAMS];
     struct manners clients, upstreams;
+    struct visit *visits; /* checks under way, the latest first */
     struct life lives[WORLD_LIVES];
     uint32_t life_count;
     struct caller callers[WORLD_CALLERS];
