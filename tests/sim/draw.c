@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream.h"
-#include "visits.h"
+#include "world.h"
 
 /* Each world leaves out many of the things that can happen and does the others often: what needs three rare things at
  * once is then met as well. */
@@ -95,13 +94,6 @@ static enum health_check draw_check(struct random *random)
     return chance < 150 ? HEALTH_CHECK_CONNECT : chance < 300 ? HEALTH_CHECK_EXCHANGE : HEALTH_CHECK_NONE;
 }
 
-static struct check_bytes draw_check_bytes(uint64_t stream)
-{
-    struct check_bytes bytes = { .data = array(VISIT_BYTES, 1), .size = VISIT_BYTES };
-    stream_fill(stream, 0, bytes.data, bytes.size);
-    return bytes;
-}
-
 /* Places of a random part of the upstreams, at least one. */
 static void draw_pool(struct random *random, struct pool *pool, uint32_t index, uint32_t upstreams)
 {
@@ -126,10 +118,6 @@ static void draw_pool(struct random *random, struct pool *pool, uint32_t index, 
         .check = draw_check(random),
         .passive = coin(random),
     };
-    if (pool->health.check == HEALTH_CHECK_EXCHANGE) {
-        pool->health.send = draw_check_bytes(VISIT_QUESTION);
-        pool->health.expect = draw_check_bytes(VISIT_ANSWER);
-    }
 }
 
 static struct weir_limits draw_limits(struct random *random)

@@ -5,6 +5,12 @@
  * many. */
 #define HEALTH_EVERY 4
 
+static enum health_check draw_check(struct random *random)
+{
+    uint64_t chance = random_below(random, 1000);
+    return chance < 500 ? HEALTH_CHECK_CONNECT : chance < 800 ? HEALTH_CHECK_EXCHANGE : HEALTH_CHECK_NONE;
+}
+
 static void draw_checks(struct random *random, struct pool *pool)
 {
     pool->slow_start_ns = random_chance(random, 500) ? random_scaled(random, SIM_SECOND, 100 * SIM_SECOND) : 0;
@@ -13,7 +19,7 @@ static void draw_checks(struct random *random, struct pool *pool)
         .timeout_ns = random_between(random, 2 * SIM_SECOND, 4 * SIM_SECOND),
         .fall = (uint32_t)random_between(random, 1, 3),
         .rise = (uint32_t)random_between(random, 1, 3),
-        .check = random_chance(random, 800) ? HEALTH_CHECK_CONNECT : HEALTH_CHECK_NONE,
+        .check = draw_check(random),
         .passive = random_chance(random, 600),
     };
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "visits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../lib/io/backend.h"
@@ -113,6 +114,25 @@ static void judged(struct probe *probe, enum probe_verdict verdict, const char *
 }
 
 /* Life */
+
+static struct check_bytes beginning_of(uint64_t stream)
+{
+    struct check_bytes bytes = { .data = malloc(VISIT_BYTES), .size = VISIT_BYTES };
+    assert(bytes.data != NULL);
+    stream_fill(stream, 0, bytes.data, bytes.size);
+    return bytes;
+}
+
+void visits_prepare(struct snapshot *snapshot)
+{
+    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
+        struct health_settings *health = &snapshot->pools[n].health;
+        if (health->check != HEALTH_CHECK_EXCHANGE)
+            continue;
+        health->send = beginning_of(VISIT_QUESTION);
+        health->expect = beginning_of(VISIT_ANSWER);
+    }
+}
 
 /* Only connections and checks dial. */
 void visits_dialled(struct world *world, struct weir_socket *socket, struct net_end *end)

@@ -27,6 +27,8 @@ struct visit {
     enum probe_verdict verdict;
 };
 
+/* Before the snapshot is bound: gives checks by question and answer their bytes. */
+void visits_prepare(struct snapshot *snapshot);
 /* The balancer dials for a check. */
 void visits_dialled(struct world *world, struct weir_socket *socket, struct net_end *end);
 /* By the end that dialled; NULL: it is no check's. */

@@ -585,6 +585,7 @@ static struct world *world_new(uint64_t seed, bool trace, bool tls)
     draw_troubles(world);
     draw_tls(world, seed, tls);
     draw_health(world, seed);
+    visits_prepare(world->snapshot);
     return world;
 }
 
