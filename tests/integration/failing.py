@@ -168,8 +168,8 @@ class Host:
         return self
 
     def __exit__(self, *_):
+        netns.ip("link", "del", "host0")  # before the namespace at its other end goes, and takes it along some time later
         self.process.kill()
         self.process.wait()
-        netns.ip("link", "del", "host0")
         self.process.stdin.close()
         self.process.stdout.close()
