@@ -11,12 +11,13 @@
 /* Told one by one; clients share what they may reach, and most reloads change little. */
 #define TOLD_MAX 20
 /* Places compared in one reload, all clients together: more would take its time. */
-#define COMPARED_MAX 4000000
+#define COMPARED_MAX 2000000
 
 /* A pool that both configurations have. */
 struct common_pool {
     uint32_t before, after;
     uint32_t *places; /* of `after`, by place of `before`; ANY_INDEX: it has none for it */
+    uint8_t *has;     /* by place of `after`, while two sets are compared: whether it is in the new one */
 };
 
 struct comparison {
@@ -57,7 +58,8 @@ static int match_places(const struct comparison *comparison, struct common_pool 
     const struct pool *after = &comparison->after->pools[common->after];
     struct named *names = calloc(after->place_count + (size_t)1, sizeof *names);
     common->places = calloc(before->place_count + (size_t)1, sizeof *common->places);
-    if (names == NULL || common->places == NULL) {
+    common->has = calloc(after->place_count + (size_t)1, sizeof *common->has);
+    if (names == NULL || common->places == NULL || common->has == NULL) {
         free(names);
         return WEIR_ENOMEM;
     }
@@ -101,9 +103,18 @@ static int tell(struct comparison *comparison, const char *client, bool gains, c
                              upstream == NULL ? "" : "/", upstream == NULL ? "" : upstream);
 }
 
-static bool reaches(const struct weir_set *set, uint32_t place)
+/* A set's places ascend, and so do those that are asked for: `next` goes along. */
+static bool reaches(const struct weir_set *set, uint32_t place, uint32_t *next)
 {
-    return set != NULL && weir_set_contains(set, place);
+    while (set != NULL && *next < weir_set_count(set) && weir_set_place(set, *next) < place)
+        (*next)++;
+    return set != NULL && *next < weir_set_count(set) && weir_set_place(set, *next) == place;
+}
+
+static void mark(struct common_pool *common, const struct weir_set *set, bool on)
+{
+    for (uint32_t n = 0; set != NULL && n < weir_set_count(set); n++)
+        common->has[weir_set_place(set, n)] = on;
 }
 
 static bool is_whole(const struct weir_set *set)
@@ -122,13 +133,14 @@ struct counts {
 };
 
 static struct counts count_differences(const struct comparison *comparison, const struct common_pool *common,
-                                       const struct weir_set *old, const struct weir_set *new)
+                                       const struct weir_set *old)
 {
     struct counts counts = { 0 };
+    uint32_t next = 0;
     for (uint32_t n = 0; n < comparison->before->pools[common->before].place_count; n++) {
         if (common->places[n] == ANY_INDEX)
             continue;
-        bool had = reaches(old, n), has = reaches(new, common->places[n]);
+        bool had = reaches(old, n, &next), has = common->has[common->places[n]];
         counts.common++;
         counts.gained += !had && has;
         counts.lost += had && !has;
@@ -137,33 +149,42 @@ static struct counts count_differences(const struct comparison *comparison, cons
 }
 
 static int tell_places(struct comparison *comparison, const char *client, const struct common_pool *common,
-                       const struct weir_set *old, const struct weir_set *new)
+                       const struct weir_set *old)
 {
     const struct pool *pool = &comparison->before->pools[common->before];
+    uint32_t next = 0;
     int err = 0;
     for (uint32_t n = 0; err == 0 && n < pool->place_count; n++) {
         if (common->places[n] == ANY_INDEX)
             continue;
-        bool had = reaches(old, n), has = reaches(new, common->places[n]);
+        bool had = reaches(old, n, &next), has = common->has[common->places[n]];
         if (had != has)
             err = tell(comparison, client, has, pool->name, upstream_name(comparison->before, common->before, n));
     }
     return err;
 }
 
-static int compare_sets(struct comparison *comparison, const char *client, const struct common_pool *common,
-                        const struct weir_set *old, const struct weir_set *new)
+static int tell_differences(struct comparison *comparison, const char *client, const struct common_pool *common,
+                            const struct weir_set *old)
 {
-    const struct pool *pool = &comparison->before->pools[common->before];
-    if (is_same_at_once(old, new) || comparison->compared > COMPARED_MAX)
-        return 0;
-    comparison->compared += pool->place_count;
-    struct counts counts = count_differences(comparison, common, old, new);
+    struct counts counts = count_differences(comparison, common, old);
     if (counts.gained == 0 && counts.lost == 0)
         return 0;
     if (counts.gained == counts.common || counts.lost == counts.common)
-        return tell(comparison, client, counts.gained > 0, pool->name, NULL);
-    return tell_places(comparison, client, common, old, new);
+        return tell(comparison, client, counts.gained > 0, comparison->before->pools[common->before].name, NULL);
+    return tell_places(comparison, client, common, old);
+}
+
+static int compare_sets(struct comparison *comparison, const char *client, struct common_pool *common,
+                        const struct weir_set *old, const struct weir_set *new)
+{
+    if (is_same_at_once(old, new) || comparison->compared > COMPARED_MAX)
+        return 0;
+    comparison->compared += comparison->before->pools[common->before].place_count;
+    mark(common, new, true);
+    int err = tell_differences(comparison, client, common, old);
+    mark(common, new, false);
+    return err;
 }
 
 static int compare_reach(struct comparison *comparison, const char *client, const struct reach *old,
@@ -171,7 +192,7 @@ static int compare_reach(struct comparison *comparison, const char *client, cons
 {
     int err = 0;
     for (uint32_t n = 0; err == 0 && n < comparison->pool_count; n++) {
-        const struct common_pool *common = &comparison->pools[n];
+        struct common_pool *common = &comparison->pools[n];
         err = compare_sets(comparison, client, common, old->sets[common->before], new->sets[common->after]);
     }
     return err;
@@ -206,16 +227,52 @@ static int tell_rest(const struct comparison *comparison)
     return config_errors_add(comparison->changes, "policy: %" PRIu32 " more changes", comparison->left_out);
 }
 
+/* Where the rules say the same, nobody gains or loses anything that was there before. */
+
+static bool is_same_target(const struct snapshot *before, const struct target *old, const struct snapshot *after,
+                           const struct target *new)
+{
+    if (strcmp(before->pools[old->pool].name, after->pools[new->pool].name) != 0)
+        return false;
+    if (old->place == ANY_INDEX || new->place == ANY_INDEX)
+        return old->place == new->place;
+    return strcmp(upstream_name(before, old->pool, old->place), upstream_name(after, new->pool, new->place)) == 0;
+}
+
+static bool is_same_rule(const struct snapshot *before, const struct rule *old, const struct snapshot *after,
+                         const struct rule *new)
+{
+    bool same = old->allow == new->allow && old->any_client == new->any_client &&
+                old->client_count == new->client_count && old->target_count == new->target_count;
+    for (uint32_t n = 0; same && n < old->client_count; n++)
+        same = strcmp(before->clients[old->clients[n]].name, after->clients[new->clients[n]].name) == 0;
+    for (uint32_t n = 0; same && n < old->target_count; n++)
+        same = is_same_target(before, &old->targets[n], after, &new->targets[n]);
+    return same;
+}
+
+static bool is_same_policy(const struct snapshot *before, const struct snapshot *after)
+{
+    bool same = before->has_policy == after->has_policy && before->rule_count == after->rule_count;
+    for (uint32_t n = 0; same && n < before->rule_count; n++)
+        same = is_same_rule(before, &before->rules[n], after, &after->rules[n]);
+    return same;
+}
+
 int reload_policy_changes(const struct snapshot *before, const struct snapshot *after, struct config_errors *changes)
 {
     struct comparison comparison = { .before = before, .after = after, .changes = changes };
+    if (is_same_policy(before, after))
+        return 0;
     int err = match_pools(&comparison);
     if (err == 0)
         err = compare_clients(&comparison);
     if (err == 0)
         err = tell_rest(&comparison);
-    for (uint32_t n = 0; n < comparison.pool_count; n++)
+    for (uint32_t n = 0; n < comparison.pool_count; n++) {
         free(comparison.pools[n].places);
+        free(comparison.pools[n].has);
+    }
     free(comparison.pools);
     return err;
 }

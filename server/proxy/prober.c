@@ -25,9 +25,14 @@ struct prober {
     struct worker *worker; /* the view's */
     struct turns *turns;
     uint32_t count;
-    uint32_t busy; /* checks under way; once stopped: messages under way as well */
+    uint32_t busy;  /* checks under way; once stopped: messages under way as well */
+    uint32_t begun; /* the first of the turns, those that have begun and not been ended */
+    struct weir_timer slice;
     bool stopped;
 };
+
+/* Turns that begin or end in one turn of the loop: some microseconds for each hundred. */
+#define SLICE 256
 
 static const struct health_settings *settings_of(const struct turns *turns)
 {
@@ -67,6 +72,8 @@ static void plan(struct turns *turns)
 static void begin(struct weir_timer *timer)
 {
     struct turns *turns = (struct turns *)((char *)timer - offsetof(struct turns, next));
+    if (turns->prober->stopped)
+        return;
     turns->health->checked_ns = now_of(turns);
     turns->count++;
     turns->prober->busy++;
@@ -109,14 +116,19 @@ static void over(struct probe *probe)
     part_closed(turns->prober);
 }
 
+static bool has_ended(const struct turns *turns)
+{
+    return turns->prober->stopped && turns - turns->prober->turns >= turns->prober->begun;
+}
+
 static void deliver_ejected(struct weir_loop *loop, struct weir_message *message)
 {
     (void)loop;
     struct turns *turns = (struct turns *)((char *)message - offsetof(struct turns, message));
     atomic_store(&turns->posted, false);
-    if (turns->prober->stopped)
+    if (has_ended(turns))
         part_closed(turns->prober);
-    else if (probe_is_idle(&turns->probe))
+    else if (!turns->prober->stopped && probe_is_idle(&turns->probe))
         plan(turns);
 }
 
@@ -182,36 +194,63 @@ int prober_new(struct view *view, struct prober **ret_prober)
     return 0;
 }
 
+static void begin_turns(struct turns *turns)
+{
+    const struct health_settings *settings = settings_of(turns);
+    if (settings->check == HEALTH_CHECK_NONE)
+        health_on_ejection(turns->health, ejected, turns);
+    if (settings->check == HEALTH_CHECK_NONE || turns->health->checked_ns != 0)
+        plan(turns);
+    else
+        weir_timer_set(turns->prober->worker->loop, &turns->next, now_of(turns) + spread(turns, settings->interval_ns));
+}
+
+static void end_turns(struct turns *turns)
+{
+    if (settings_of(turns)->check == HEALTH_CHECK_NONE)
+        health_off_ejection(turns->health, turns);
+    turns->prober->busy += atomic_load(&turns->posted);
+    weir_timer_stop(turns->prober->worker->loop, &turns->next);
+    probe_stop(&turns->probe);
+}
+
+static void take_slice(struct prober *prober)
+{
+    uint32_t end = prober->stopped ? 0 : prober->count;
+    for (unsigned n = 0; n < SLICE && prober->begun != end; n++) {
+        if (prober->stopped)
+            end_turns(&prober->turns[--prober->begun]);
+        else
+            begin_turns(&prober->turns[prober->begun++]);
+    }
+    if (prober->begun != end)
+        weir_timer_set(prober->worker->loop, &prober->slice, weir_loop_now(prober->worker->loop));
+}
+
+static void next_slice(struct weir_timer *timer)
+{
+    struct prober *prober = (struct prober *)((char *)timer - offsetof(struct prober, slice));
+    take_slice(prober);
+    if (prober_idle(prober))
+        worker_part_closed(prober->worker);
+}
+
 void prober_start(struct prober *prober)
 {
-    for (uint32_t n = 0; n < prober->count; n++) {
-        struct turns *turns = &prober->turns[n];
-        const struct health_settings *settings = settings_of(turns);
-        if (settings->check == HEALTH_CHECK_NONE)
-            health_on_ejection(turns->health, ejected, turns);
-        if (settings->check == HEALTH_CHECK_NONE || turns->health->checked_ns != 0)
-            plan(turns);
-        else
-            weir_timer_set(prober->worker->loop, &turns->next, now_of(turns) + spread(turns, settings->interval_ns));
-    }
+    prober->slice.fire = next_slice;
+    take_slice(prober);
 }
 
 void prober_stop(struct prober *prober)
 {
     prober->stopped = true;
-    for (uint32_t n = 0; n < prober->count; n++) {
-        struct turns *turns = &prober->turns[n];
-        if (settings_of(turns)->check == HEALTH_CHECK_NONE)
-            health_off_ejection(turns->health, turns);
-        prober->busy += atomic_load(&turns->posted);
-        weir_timer_stop(prober->worker->loop, &turns->next);
-        probe_stop(&turns->probe);
-    }
+    weir_timer_stop(prober->worker->loop, &prober->slice);
+    take_slice(prober);
 }
 
 bool prober_idle(const struct prober *prober)
 {
-    return prober->busy == 0;
+    return prober->busy == 0 && (!prober->stopped || prober->begun == 0);
 }
 
 void prober_free(struct prober **pprober)
