@@ -26,7 +26,7 @@ def test_the_log_says_why_nobody_can_be_chosen(checked, socket_path):  # noqa: F
         upstreams = [{"name": name, "address": upstream.address}
                      for name, upstream in zip(("one", "two", "three", "four"), (down, draining, disabled, full))]
         upstreams[3]["max_connections"] = 1
-        pool = checking(interval="50ms", fall=1, upstreams=upstreams)
+        pool = checking(interval="50ms", timeout="10s", fall=1, upstreams=upstreams)
         with checked(down, draining, disabled, full, pool=pool, admin=admin_at(socket_path)) as weir:
             weir.wait_log("upstream down", upstream="one")
             set_state(weir, "two", "drain")
@@ -101,7 +101,7 @@ def test_who_comes_back_is_not_stampeded(checked):
     for slow_start, least, most in (("24h", 9, 11), ("0s", 30, 30)):
         with Phoenix(name="phoenix") as phoenix, Upstream(name="one") as one, Upstream(name="two") as two:
             phoenix.die()
-            with checked(phoenix, one, two, pool=checking(slow_start=slow_start)) as weir:
+            with checked(phoenix, one, two, pool=checking(timeout="10s", slow_start=slow_start)) as weir:
                 weir.wait_log("upstream down")
                 hold(weir, 80)
                 phoenix.rise()
