@@ -10,6 +10,8 @@
 #define OVERFLOW_BYTES_DEFAULT (64u << 10)
 /* What a peer that does not read may make its filter answer. */
 #define ANSWERS_BYTES_MAX (64u << 10)
+/* Silence after which pipes are given back. */
+#define REST_NS (UINT64_C(5) * 1000000000)
 /* Between looks at what has not arrived. */
 #define DRAIN_MIN_NS (UINT64_C(1) * 1000000)
 #define DRAIN_MAX_NS (UINT64_C(250) * 1000000)
@@ -36,11 +38,14 @@ static uint64_t timeout_of(const struct weir_relay *relay)
 }
 
 /* Bytes only note the time; the timer, when it fires, finds out how much is left. */
-static void watch_time(struct weir_relay *relay)
+void relay_watch_time(struct weir_relay *relay)
 {
-    uint64_t timeout = timeout_of(relay);
-    if (timeout != 0 && !relay->draining)
-        weir_timer_set(relay->loop, &relay->timer, relay->last_byte_ns + timeout);
+    uint64_t timeout = timeout_of(relay), at_ns = timeout != 0 ? relay->last_byte_ns + timeout : UINT64_MAX;
+    uint64_t rest_ns = weir_loop_now(relay->loop) + REST_NS;
+    if (relay->splice == RELAY_SPLICES && rest_ns < at_ns)
+        at_ns = rest_ns;
+    if (at_ns != UINT64_MAX && !relay->draining)
+        weir_timer_set(relay->loop, &relay->timer, at_ns);
 }
 
 static void note_byte(struct weir_relay *relay)
@@ -77,8 +82,10 @@ static void time_passed(struct weir_timer *timer)
         drain(relay);
         return;
     }
+    if (silent_ns >= REST_NS)
+        relay_splice_leave(relay);
     if (timeout == 0 || silent_ns < timeout)
-        watch_time(relay);
+        relay_watch_time(relay);
     else
         end(relay,
             timeout == relay->options->idle_timeout_ns ? WEIR_RELAY_IDLE_TIMEOUT : WEIR_RELAY_HALF_CLOSE_TIMEOUT);
@@ -91,8 +98,7 @@ static uint32_t overflow_limit(const struct weir_relay *relay)
     return relay->options->overflow_bytes != 0 ? relay->options->overflow_bytes : OVERFLOW_BYTES_DEFAULT;
 }
 
-/* A side that is not received from would hide a reset. */
-static void watch_side(struct weir_relay *relay, enum weir_relay_side side)
+void relay_watch_side(struct weir_relay *relay, enum weir_relay_side side)
 {
     if ((relay->watching & (1u << side)) != 0)
         return;
@@ -103,16 +109,22 @@ static void watch_side(struct weir_relay *relay, enum weir_relay_side side)
 static void rest_or_resume(struct weir_relay *relay, enum weir_relay_side from)
 {
     struct weir_relay_direction *direction = &relay->direction[from];
-    if (direction->ended)
+    if (relay->splice == RELAY_SPLICES_SOON && direction->overflow != NULL) {
+        relay_splice_abort(relay, from);
+        rest_or_resume(relay, relay_other(from));
+    }
+    if (direction->ended || relay->splice != RELAY_COPIES)
         return;
-    if (!direction->resting && direction->overflow_size >= overflow_limit(relay)) {
+    uint32_t limit = relay_splice_wanted(relay, from) ? 1 : overflow_limit(relay); /* 1: to be empty soon */
+    if (!direction->resting && direction->overflow_size >= limit) {
         direction->resting = true;
         weir_recv_stop(relay->sockets[from]);
-        watch_side(relay, from);
-    } else if (direction->resting && direction->overflow_size <= overflow_limit(relay) / 2) {
+        relay_watch_side(relay, from);
+    } else if (direction->resting && direction->overflow_size <= limit / 2) {
         direction->resting = false;
     }
-    if (!direction->resting && !direction->receiving) {
+    bool splices = !direction->resting && relay_splice_wanted(relay, from) && relay_splice_try(relay, from);
+    if (!direction->resting && !direction->receiving && !splices) {
         direction->receiving = true;
         weir_recv(relay->sockets[from]);
     }
@@ -120,12 +132,15 @@ static void rest_or_resume(struct weir_relay *relay, enum weir_relay_side from)
 
 /* Sending */
 
-static void finish(struct weir_relay *relay, enum weir_relay_side from)
+/* Returns false when that was all. */
+static bool finish(struct weir_relay *relay, enum weir_relay_side from)
 {
+    bool was_last = relay->direction[relay_other(from)].finished;
     relay->direction[from].finished = true;
     weir_shutdown(relay->sockets[relay_other(from)]);
-    if (relay->direction[relay_other(from)].finished)
+    if (was_last)
         end(relay, WEIR_RELAY_DONE);
+    return !was_last;
 }
 
 static void all_sent(struct weir_relay *relay, enum weir_relay_side from)
@@ -134,8 +149,9 @@ static void all_sent(struct weir_relay *relay, enum weir_relay_side from)
     direction->answers = 0;
     if (direction->truncated)
         drain(relay);
-    else if (direction->ended)
-        finish(relay, from);
+    else if (direction->ended && !finish(relay, from))
+        return;
+    relay_splice_turn(relay);
 }
 
 static void send_next(struct weir_relay *relay, enum weir_relay_side from)
@@ -190,6 +206,10 @@ static void sent(struct weir_relay *relay, enum weir_relay_side from, int status
     note_byte(relay);
     if (!relay_is_filtered(relay))
         relay_count(relay, from, size);
+    if (relay->splice == RELAY_SPLICES || relay->splice == RELAY_COPIES_SOON) {
+        relay_splice_sent(relay, from);
+        return;
+    }
     if (direction->overflow != NULL)
         sent_overflow(relay, direction, size);
     else
@@ -210,8 +230,8 @@ static void source_ended(struct weir_relay *relay, enum weir_relay_side from)
     struct weir_relay_direction *direction = &relay->direction[from];
     direction->ended = true;
     note_byte(relay);
-    watch_time(relay);
-    watch_side(relay, from);
+    relay_watch_time(relay);
+    relay_watch_side(relay, from);
     if (!direction->truncated && relay_filter_end(relay, from) != WEIR_FILTER_OK)
         end(relay, WEIR_RELAY_OUT_OF_MEMORY);
     else
@@ -243,11 +263,13 @@ static void filtered_bytes(struct weir_relay *relay, enum weir_relay_side from, 
 static void plain_bytes(struct weir_relay *relay, enum weir_relay_side from, struct weir_loan *loan)
 {
     struct weir_relay_direction *direction = &relay->direction[from];
+    uint32_t size = loan->size;
     relay_add_loan(direction, loan);
     if (direction->overflow != NULL && !relay_spill(relay, direction)) {
         end(relay, WEIR_RELAY_OUT_OF_MEMORY);
         return;
     }
+    relay_splice_count(relay, from, size);
     rest_or_resume(relay, from);
     send_next(relay, from);
 }
@@ -278,6 +300,7 @@ static void received_last(struct weir_relay *relay, enum weir_relay_side from, i
     direction->receiving = false;
     if (status == WEIR_ECANCELED) {
         rest_or_resume(relay, from);
+        relay_splice_turn(relay);
     } else if (status < 0) {
         end_broken(relay, from);
     } else if (!direction->ended) {
@@ -302,6 +325,20 @@ static void socket_received(struct weir_socket *socket, int status, struct weir_
         received_last(relay, side_of(relay, socket), status);
 }
 
+static void socket_spliced(struct weir_socket *socket, int status)
+{
+    struct weir_relay *relay = socket->owner;
+    enum weir_relay_side from = side_of(relay, socket);
+    if (status == WEIR_ECANCELED) {
+        relay_splice_canceled(relay, from);
+    } else if (status <= 0) {
+        received_last(relay, from, status);
+    } else {
+        note_byte(relay);
+        relay_spliced(relay, from, (uint32_t)status);
+    }
+}
+
 static void socket_sent(struct weir_socket *socket, int status)
 {
     struct weir_relay *relay = socket->owner;
@@ -320,6 +357,7 @@ static void socket_noticed(struct weir_socket *socket, int status)
 
 static const struct weir_socket_events relay_events = {
     .received = socket_received,
+    .spliced = socket_spliced,
     .sent = socket_sent,
     .noticed = socket_noticed,
 };
@@ -348,7 +386,7 @@ void weir_relay_start(struct weir_relay *relay, struct weir_loop *loop, struct w
         if ((socket->in_flight & IO_RECV) == 0)
             weir_recv(socket);
     }
-    watch_time(relay);
+    relay_watch_time(relay);
 }
 
 void weir_relay_stop(struct weir_relay *relay)
@@ -368,6 +406,7 @@ void weir_relay_release(struct weir_relay *relay)
             relay_drop_loan(relay, direction);
         while (direction->overflow != NULL)
             relay_drop_chunk(relay, direction);
+        weir_pipe_close(relay->loop, &relay->pipes[side]);
     }
     relay->loop = NULL;
 }

@@ -28,6 +28,7 @@ struct weir_loop_options {
     enum weir_backend backend;
     uint32_t buffers;      /* receive buffers of the loop, a power of two, at most 32768; 0: 256 */
     uint32_t buffer_bytes; /* size of each; 0: 16 KiB */
+    uint32_t pipes;        /* open at most, of two descriptors each, to splice bulk; 0: 64 */
 };
 
 /* Makes a loop. `options` may be NULL: all defaults. May be run by another thread than the one that made it, if fewer

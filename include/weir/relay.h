@@ -16,7 +16,7 @@ WEIR_BEGIN_C
  *
  * An idle relay holds no buffer. Bytes are sent from the buffer they were received in; what the kernel does not take is
  * copied to the direction's overflow, and receiving rests until that is half empty. The end of one direction is carried
- * through as a half-close. */
+ * through as a half-close. Where no filter needs to see the bytes, bulk is spliced. */
 
 enum weir_relay_end {
     WEIR_RELAY_DONE,             /* both directions ended cleanly */
@@ -78,6 +78,7 @@ struct weir_relay_options {
     uint64_t idle_timeout_ns;       /* 0: none */
     uint64_t half_close_timeout_ns; /* 0: none */
     uint32_t overflow_bytes;        /* bound of one direction's overflow, beside one turn's loans; 0: 64 KiB */
+    uint32_t splice_bytes; /* so many in one direction, with hardly any in the other, go on by splice; 0: 256 KiB */
     struct weir_relay_budget *budget;
     uint64_t *totals; /* two sums over relays, by the side that the bytes come from, or NULL; only the loop's
                                        thread writes, others may read by relaxed atomics */
@@ -93,6 +94,7 @@ struct weir_relay_direction {
     uint32_t overflow_size; /* bytes that wait in it */
     uint32_t loan_sent;     /* of the first loan */
     uint32_t answers;       /* bytes in it that a filter had to answer with */
+    uint32_t surplus;       /* bytes beyond what the other direction makes up for: see relay_splice.c */
     bool ended;             /* the source has sent its last byte */
     bool truncated;         /* ... which its filter did not expect */
     bool finished;          /* ... and the destination was told */
@@ -113,6 +115,10 @@ struct weir_relay {
     const struct weir_relay_options *options;
     void (*ended)(struct weir_relay *relay, enum weir_relay_end end);
     uint64_t last_byte_ns;
+    struct weir_pipe *pipes[2]; /* while it splices; by the side that the bytes come from */
+    uint8_t splice;             /* enum relay_splice */
+    uint8_t small_splices;      /* in a row */
+    bool has_spliced;
     uint8_t watching; /* one bit for each side */
     bool draining;    /* a truncated direction waits for its last byte to arrive */
 };

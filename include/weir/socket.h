@@ -50,6 +50,8 @@ struct weir_socket_events {
     /* status > 0: bytes taken, perhaps fewer than given; else WEIR_EAGAIN (nothing taken, only with WEIR_SEND_NOW),
      * WEIR_EPIPE, WEIR_ECONNRESET, WEIR_ECANCELED, ... The caller's bytes are its own again. */
     void (*sent)(struct weir_socket *socket, int status);
+    /* status > 0: bytes that weir_splice_in() has moved into its pipe; 0, WEIR_ECANCELED, else: as `received`. */
+    void (*spliced)(struct weir_socket *socket, int status);
     /* status: an enum weir_watch_event (one at a time), or < 0 as the last completion. */
     void (*noticed)(struct weir_socket *socket, int status);
     /* The very last completion. The descriptor is closed, and the memory of the socket is the caller's again. */
@@ -70,7 +72,8 @@ struct weir_socket {
     uint32_t send_size;
     int32_t result;
     const uint8_t *send_data;
-    struct weir_socket *next, **pprev; /* the backend's lists */
+    struct weir_pipe *pipe_in, *pipe_out; /* of splices in flight */
+    struct weir_socket *next, **pprev;    /* the backend's lists */
     struct weir_socket *ready;
 };
 
@@ -115,6 +118,27 @@ enum weir_send_mode {
 
 /* Sends -> `sent`. `data` (size > 0) must stay as it is until then. SIGPIPE is never raised. */
 WEIR_API void weir_send(struct weir_socket *socket, const void *data, uint32_t size, enum weir_send_mode mode);
+
+/* Bulk bytes go from one socket to another by a pipe: the kernel moves them, and nobody copies. A pipe takes two
+ * descriptors and what it holds of the kernel's memory. */
+struct weir_pipe;
+
+/* An empty pipe. NULL when the loop has too many, or no descriptor or memory is left, or its backend knows no
+ * pipes: go on with weir_recv() and weir_send(). */
+WEIR_API struct weir_pipe *weir_pipe_open(struct weir_loop *loop);
+
+/* What is left in it is lost. No splice of it is in flight. Accepts NULL. */
+WEIR_API void weir_pipe_close(struct weir_loop *loop, struct weir_pipe **ppipe);
+
+/* Between true and false a socket is only spliced: no receive or send may be in flight then. */
+WEIR_API void weir_splicing(struct weir_socket *socket, bool splicing);
+
+/* Moves what has arrived into an empty pipe, as soon as there is something -> `spliced`, once. In flight it is a
+ * receive: weir_recv_stop() ends it. */
+WEIR_API void weir_splice_in(struct weir_socket *socket, struct weir_pipe *pipe);
+
+/* Sends what a pipe holds -> `sent`: bytes taken, perhaps fewer; the rest stays in the pipe. */
+WEIR_API void weir_splice_out(struct weir_socket *socket, struct weir_pipe *pipe);
 
 /* Ends the sending side (FIN). No completion: an error here shows in the receiving direction. No send may be in flight.
  */

@@ -26,6 +26,12 @@ enum io_operation {
 /* Loans that one socket holds at most before its receiving waits. */
 #define IO_SOCKET_LOANS 8
 
+struct weir_pipe {
+    uint32_t size; /* bytes in it */
+    int ends[2];   /* of the kernel's: to read from, to write to */
+    void *own;     /* of the backend's */
+};
+
 struct io_backend {
     const char *name;
     void (*free)(struct weir_loop *loop);
@@ -51,6 +57,12 @@ struct io_backend {
     void (*watch)(struct weir_socket *socket);
     void (*watch_stop)(struct weir_socket *socket);
     void (*close)(struct weir_socket *socket, enum weir_close_mode mode);
+    /* NULL: the backend knows no splicing. */
+    int (*pipe_open)(struct weir_loop *loop, struct weir_pipe *pipe);
+    void (*pipe_close)(struct weir_loop *loop, struct weir_pipe *pipe);
+    void (*splicing)(struct weir_socket *socket, bool splicing);
+    void (*splice_in)(struct weir_socket *socket);  /* socket->pipe_in */
+    void (*splice_out)(struct weir_socket *socket); /* socket->pipe_out */
     /* socket->loans is already counted down; loan->owner is that socket, or NULL when it was closed meanwhile. */
     void (*loan_return)(struct weir_loop *loop, struct weir_loan *loan);
 };
@@ -64,6 +76,7 @@ struct weir_loop {
     _Atomic(struct weir_message *) messages; /* newest first */
     _Atomic uint64_t busy_ns;                /* of the runs that have ended */
     _Atomic clockid_t cpu_clock;             /* of the thread that runs it; 0: none does */
+    uint32_t pipes, pipes_max;               /* open */
     uint64_t catch_up_until_ns;              /* timers that are far overdue wait until then; 0: none is */
     bool stopping;
 };
@@ -74,7 +87,8 @@ struct weir_loop {
  * to NULL in what the socket still has lent, since its memory may be gone after this call. */
 void io_connected(struct weir_socket *socket, int status);
 void io_lent(struct weir_socket *socket, struct weir_loan *loan); /* bytes; receiving goes on */
-void io_recv_ended(struct weir_socket *socket, int status);       /* <= 0 */
+void io_recv_ended(struct weir_socket *socket, int status);       /* <= 0; a splice too */
+void io_spliced(struct weir_socket *socket, int size);            /* > 0 */
 void io_sent(struct weir_socket *socket, int status);
 void io_noticed(struct weir_socket *socket, enum weir_watch_event event); /* watching goes on */
 void io_watch_ended(struct weir_socket *socket, int status);              /* < 0 */
@@ -82,6 +96,13 @@ void io_socket_closed(struct weir_socket *socket);
 void io_accepted(struct weir_acceptor *acceptor, int fd);
 void io_accept_ended(struct weir_acceptor *acceptor, int status);
 void io_acceptor_closed(struct weir_acceptor *acceptor);
+
+/* Pipes of the kernel, for both backends on it. Return bytes, WEIR_EAGAIN or another error; pipe_fill() 0 at the end.
+ */
+int pipe_open(struct weir_loop *loop, struct weir_pipe *pipe);
+void pipe_close(struct weir_loop *loop, struct weir_pipe *pipe);
+int pipe_fill(const struct weir_pipe *pipe, int fd);
+int pipe_drain(const struct weir_pipe *pipe, int fd);
 
 /* Constructors of the two real backends. A failing io_uring says why, in a static sentence. */
 int io_uring_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop, const char **ret_reason);

@@ -128,14 +128,21 @@ static void progress_connect(struct weir_socket *socket)
 
 /* Sending */
 
-static int try_send(struct weir_socket *socket)
+static int take(const struct weir_socket *socket)
 {
     if ((socket->state & LOST) != 0)
         return WEIR_ENOBUFS;
+    if (socket->pipe_out != NULL)
+        return pipe_drain(socket->pipe_out, socket->fd);
     ssize_t size = send(socket->fd, socket->send_data, socket->send_size, MSG_NOSIGNAL);
     if (size > 0)
         return (int)size;
-    int result = size == 0 ? WEIR_EIO : weir_error_from_errno(errno);
+    return size == 0 ? WEIR_EIO : weir_error_from_errno(errno);
+}
+
+static int try_send(struct weir_socket *socket)
+{
+    int result = take(socket);
     if (result == WEIR_EAGAIN)
         socket->state &= ~(uint32_t)WRITABLE;
     return result;
@@ -180,8 +187,9 @@ static bool hides_an_error(const struct weir_socket *socket)
 
 static bool may_receive(const struct weir_socket *socket)
 {
-    return (socket->in_flight & IO_RECV) != 0 && !socket->closing && socket->loans < IO_SOCKET_LOANS &&
-           (socket->state & (READABLE | RECV_STOPPED)) == READABLE && !hides_an_error(socket);
+    return (socket->in_flight & IO_RECV) != 0 && socket->pipe_in == NULL && !socket->closing &&
+           socket->loans < IO_SOCKET_LOANS && (socket->state & (READABLE | RECV_STOPPED)) == READABLE &&
+           !hides_an_error(socket);
 }
 
 static void epoll_recv(struct weir_socket *socket)
@@ -225,6 +233,19 @@ static void receive_into(struct weir_socket *socket, struct weir_loan *loan)
     io_lent(socket, loan);
 }
 
+static void progress_splice(struct weir_socket *socket)
+{
+    if ((socket->state & READABLE) == 0 || hides_an_error(socket))
+        return;
+    int status = pipe_fill(socket->pipe_in, socket->fd);
+    if (status == WEIR_EAGAIN)
+        socket->state &= ~(uint32_t)(READABLE | URGENT);
+    else if (status > 0)
+        io_spliced(socket, status);
+    else
+        io_recv_ended(socket, status);
+}
+
 /* Nobody overtakes those who wait already. */
 static void progress_recv(struct weir_socket *socket)
 {
@@ -236,6 +257,10 @@ static void progress_recv(struct weir_socket *socket)
     }
     if ((socket->state & LOST) != 0) {
         io_recv_ended(socket, WEIR_ENOBUFS);
+        return;
+    }
+    if (socket->pipe_in != NULL) {
+        progress_splice(socket);
         return;
     }
     for (unsigned lent = 0; lent < LOANS_A_TURN && may_receive(socket); lent++) {
@@ -267,6 +292,19 @@ static void epoll_loan_return(struct weir_loop *loop, struct weir_loan *loan)
     loans_give(&loop_of(loop)->loans, loan);
     if (owner != NULL && owner->loans + 1 == IO_SOCKET_LOANS && may_receive(owner))
         make_ready(owner);
+}
+
+/* Splicing: the descriptors never block, and a splice is received and sent like bytes. */
+
+static void epoll_splicing(struct weir_socket *socket, bool splicing)
+{
+    (void)socket;
+    (void)splicing;
+}
+
+static void epoll_splice_out(struct weir_socket *socket)
+{
+    epoll_send(socket, WEIR_SEND_WAIT);
 }
 
 /* Watching */
@@ -575,6 +613,11 @@ static const struct io_backend epoll_backend = {
     .watch = epoll_watch,
     .watch_stop = epoll_watch_stop,
     .close = epoll_close,
+    .pipe_open = pipe_open,
+    .pipe_close = pipe_close,
+    .splicing = epoll_splicing,
+    .splice_in = epoll_recv,
+    .splice_out = epoll_splice_out,
     .loan_return = epoll_loan_return,
 };
 

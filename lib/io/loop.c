@@ -11,6 +11,7 @@
 #define BUFFERS_DEFAULT 256
 #define BUFFERS_MAX 32768
 #define BUFFER_BYTES_DEFAULT (16u << 10)
+#define PIPES_DEFAULT 64
 #define FAR_OVERDUE_NS UINT64_C(100000000)
 #define CATCH_UP_NS UINT64_C(250000000)
 
@@ -47,7 +48,10 @@ int weir_loop_new(const struct weir_loop_options *options, struct weir_loop **re
         full.buffer_bytes = BUFFER_BYTES_DEFAULT;
     assert(full.buffers <= BUFFERS_MAX && (full.buffers & (full.buffers - 1)) == 0);
     assert(full.buffer_bytes <= INT32_MAX);
-    return loop_new(&full, ret_loop);
+    int err = loop_new(&full, ret_loop);
+    if (err == 0)
+        (*ret_loop)->pipes_max = full.pipes != 0 ? full.pipes : PIPES_DEFAULT;
+    return err;
 }
 
 void weir_loop_free(struct weir_loop **ploop)

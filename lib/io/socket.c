@@ -89,6 +89,29 @@ void weir_send(struct weir_socket *socket, const void *data, uint32_t size, enum
     socket->loop->backend->send(socket, mode);
 }
 
+void weir_splicing(struct weir_socket *socket, bool splicing)
+{
+    assert(connected(socket) && (socket->in_flight & (IO_RECV | IO_SEND)) == 0);
+    socket->loop->backend->splicing(socket, splicing);
+}
+
+void weir_splice_in(struct weir_socket *socket, struct weir_pipe *pipe)
+{
+    assert(connected(socket) && pipe->size == 0);
+    begin(socket, IO_RECV);
+    socket->pipe_in = pipe;
+    socket->loop->backend->splice_in(socket);
+}
+
+void weir_splice_out(struct weir_socket *socket, struct weir_pipe *pipe)
+{
+    assert(connected(socket) && pipe->size > 0);
+    begin(socket, IO_SEND);
+    socket->pipe_out = pipe;
+    socket->send_size = pipe->size;
+    socket->loop->backend->splice_out(socket);
+}
+
 void weir_shutdown(struct weir_socket *socket)
 {
     assert(connected(socket) && !socket->closing && (socket->in_flight & IO_SEND) == 0);
@@ -186,10 +209,29 @@ void io_lent(struct weir_socket *socket, struct weir_loan *loan)
         socket->events->received(socket, (int)loan->size, loan);
 }
 
+static void splice_in_ended(struct weir_socket *socket, int status)
+{
+    if (status > 0)
+        socket->pipe_in->size = (uint32_t)status;
+    socket->pipe_in = NULL;
+    tell(socket, socket->events->spliced, status);
+}
+
+void io_spliced(struct weir_socket *socket, int size)
+{
+    assert(size > 0 && socket->pipe_in != NULL);
+    finish(socket, IO_RECV);
+    splice_in_ended(socket, size);
+}
+
 void io_recv_ended(struct weir_socket *socket, int status)
 {
     assert(status <= 0);
     finish(socket, IO_RECV);
+    if (socket->pipe_in != NULL) {
+        splice_in_ended(socket, status);
+        return;
+    }
     assert(socket->events->received != NULL || socket->closing);
     if (socket->events->received != NULL)
         socket->events->received(socket, status, NULL);
@@ -199,6 +241,9 @@ void io_sent(struct weir_socket *socket, int status)
 {
     assert(status != 0 && status <= (int64_t)socket->send_size);
     finish(socket, IO_SEND);
+    if (socket->pipe_out != NULL && status > 0)
+        socket->pipe_out->size -= (uint32_t)status;
+    socket->pipe_out = NULL;
     tell(socket, socket->events->sent, status);
 }
 

@@ -23,6 +23,7 @@
 /* A completion carries the address of its socket or acceptor, and in the low bits what completed. Cancellations have
  * neither. */
 enum tag { TAG_NONE, TAG_CONNECT, TAG_RECV, TAG_SEND, TAG_WATCH, TAG_CLOSE, TAG_ACCEPT, TAG_ACCEPTOR_CLOSE };
+#define TAG_READINESS TAG_CONNECT /* once connected */
 #define TAG_MASK ((uintptr_t)7)
 #define WAKE_DATA ((uintptr_t)8)
 
@@ -40,11 +41,20 @@ enum {
     /* of an acceptor: */
     ACCEPT_STOPPED = 1 << 10,
     PREPARED = 1 << 11,
+    /* of a socket that is spliced: */
+    SPLICING = 1 << 10,
+    POLLED = 1 << 11, /* until the poll's last completion */
+    POLL_CANCELLED = 1 << 12,
+    READABLE = 1 << 13, /* as far as is known */
+    WRITABLE = 1 << 14,
 };
 
 /* Above the bits of a socket's state: how many full buffers it was lent, and in which turn. */
 #define TURN_SHIFT 16
 #define LENT_SHIFT 24
+
+/* What a splice into a pipe brings about is spliced out of it within the turn. */
+#define ROUNDS_A_TURN 2
 
 struct uring_loop {
     struct weir_loop common;
@@ -256,6 +266,77 @@ static void recv_disarmed(struct weir_socket *socket, int result)
         resume_recv(socket);
 }
 
+/* Splicing: the kernel's own operation for it runs on helper threads. Calls that do not block are made instead, and an
+ * edge-triggered poll tells when to try again. (A poll once for room would complete at once, again and again, when the
+ * peer has half-closed: io_uring adds that to what is asked for.) */
+
+static void arm_readiness(struct weir_socket *socket)
+{
+    struct io_uring_sqe *sqe = submission(socket->loop);
+    io_uring_prep_poll_multishot(sqe, socket->fd, POLLIN | POLLOUT | EPOLLET);
+    mark(sqe, socket, TAG_READINESS);
+    socket->state |= POLLED;
+}
+
+static void cancel_readiness(struct weir_socket *socket)
+{
+    if ((socket->state & (POLLED | POLL_CANCELLED)) != POLLED)
+        return;
+    socket->state |= POLL_CANCELLED;
+    cancel(socket->loop, socket, TAG_READINESS);
+}
+
+/* A descriptor that blocks would make the calls block, one that does not would make the ring's operations fail. */
+static void uring_splicing(struct weir_socket *socket, bool splicing)
+{
+    int flags = fcntl(socket->fd, F_GETFL);
+    fcntl(socket->fd, F_SETFL, splicing ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+    if (splicing) {
+        socket->state |= SPLICING | READABLE | WRITABLE;
+        if ((socket->state & POLLED) == 0)
+            arm_readiness(socket);
+    } else {
+        socket->state &= ~(uint32_t)SPLICING;
+        cancel_readiness(socket);
+    }
+}
+
+static void try_splice_in(struct weir_socket *socket)
+{
+    int status = (socket->state & READABLE) != 0 ? pipe_fill(socket->pipe_in, socket->fd) : WEIR_EAGAIN;
+    if (status == WEIR_EAGAIN)
+        socket->state &= ~(uint32_t)READABLE;
+    else if (status > 0)
+        io_spliced(socket, status);
+    else
+        end_recv(socket, status);
+}
+
+static void try_splice_out(struct weir_socket *socket)
+{
+    int status = (socket->state & WRITABLE) != 0 ? pipe_drain(socket->pipe_out, socket->fd) : WEIR_EAGAIN;
+    if (status == WEIR_EAGAIN)
+        socket->state &= ~(uint32_t)WRITABLE;
+    else
+        io_sent(socket, status);
+}
+
+static void readiness_told(struct weir_socket *socket, int result, uint32_t flags)
+{
+    bool failed = result < 0 && result != -ECANCELED; /* then the calls tell why */
+    if (failed || (result & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) != 0)
+        socket->state |= READABLE;
+    if (failed || (result & (POLLOUT | POLLHUP | POLLERR)) != 0)
+        socket->state |= WRITABLE;
+    if ((flags & IORING_CQE_F_MORE) == 0) {
+        socket->state &= ~(uint32_t)(POLLED | POLL_CANCELLED);
+        if ((socket->state & SPLICING) != 0 && !socket->closing)
+            arm_readiness(socket);
+    }
+    if (socket->pipe_in != NULL || socket->pipe_out != NULL)
+        make_ready(socket);
+}
+
 static void recv_completed(struct weir_socket *socket, int result, uint32_t flags)
 {
     struct uring_loop *self = loop_of(socket->loop);
@@ -364,7 +445,7 @@ static void closed(struct weir_socket *socket)
  * see no end. What stands in the ready list comes back here from there. */
 static void go_on_closing(struct weir_socket *socket)
 {
-    if (!socket->closing || socket->in_flight != 0 || (socket->state & (LISTED | CLOSE_QUEUED)) != 0)
+    if (!socket->closing || socket->in_flight != 0 || (socket->state & (LISTED | CLOSE_QUEUED | POLLED)) != 0)
         return;
     if (socket->fd < 0) {
         closed(socket);
@@ -382,18 +463,22 @@ static void uring_close(struct weir_socket *socket, enum weir_close_mode mode)
     cancel_recv(socket);
     if ((socket->in_flight & IO_CONNECT) != 0 && socket->fd >= 0)
         cancel(socket->loop, socket, TAG_CONNECT);
-    if ((socket->in_flight & IO_SEND) != 0)
+    if ((socket->in_flight & IO_SEND) != 0 && socket->pipe_out == NULL)
         cancel(socket->loop, socket, TAG_SEND);
     if ((socket->in_flight & IO_WATCH) != 0 && (socket->state & (WATCH_STOPPED | WATCH_BROKEN)) == 0)
         cancel(socket->loop, socket, TAG_WATCH);
-    if (socket->fd < 0 || ((socket->in_flight & IO_RECV) != 0 && (socket->state & RECV_ARMED) == 0))
+    cancel_readiness(socket);
+    if (socket->fd < 0 || socket->pipe_out != NULL ||
+        ((socket->in_flight & IO_RECV) != 0 && (socket->state & RECV_ARMED) == 0))
         make_ready(socket);
     go_on_closing(socket);
 }
 
 static void socket_completed(struct weir_socket *socket, enum tag tag, int result, uint32_t flags)
 {
-    if (tag == TAG_CONNECT)
+    if (tag == TAG_READINESS && (socket->in_flight & IO_CONNECT) == 0)
+        readiness_told(socket, result, flags);
+    else if (tag == TAG_CONNECT)
         io_connected(socket, status_of(result));
     else if (tag == TAG_RECV)
         recv_completed(socket, result, flags);
@@ -402,6 +487,24 @@ static void socket_completed(struct weir_socket *socket, enum tag tag, int resul
     else
         watch_completed(socket, result, flags);
     go_on_closing(socket);
+}
+
+static void receive_ready(struct weir_socket *socket)
+{
+    if ((socket->state & RECV_ARMED) != 0)
+        return;
+    if ((socket->state & RECV_STOPPED) != 0 || socket->closing)
+        end_recv(socket, WEIR_ECANCELED);
+    else if (socket->pipe_in != NULL)
+        try_splice_in(socket);
+}
+
+static void send_ready(struct weir_socket *socket)
+{
+    if (socket->pipe_out != NULL && socket->closing)
+        io_sent(socket, WEIR_ECANCELED);
+    else if (socket->pipe_out != NULL)
+        try_splice_out(socket);
 }
 
 static void run_ready(struct uring_loop *self)
@@ -414,8 +517,10 @@ static void run_ready(struct uring_loop *self)
         socket->state &= ~(uint32_t)LISTED;
         if ((socket->in_flight & IO_CONNECT) != 0)
             io_connected(socket, socket->result);
-        else if ((socket->in_flight & IO_RECV) != 0)
-            end_recv(socket, WEIR_ECANCELED);
+        if ((socket->in_flight & IO_RECV) != 0)
+            receive_ready(socket);
+        if ((socket->in_flight & IO_SEND) != 0)
+            send_ready(socket);
         go_on_closing(socket);
         socket = next;
     }
@@ -552,7 +657,8 @@ static int uring_turn(struct weir_loop *loop, uint64_t deadline_ns)
     loop->now_ns = tcp_clock();
     self->turn++;
     complete_all(self);
-    run_ready(self);
+    for (unsigned round = 0; round < ROUNDS_A_TURN && self->ready != NULL; round++)
+        run_ready(self);
     return 0;
 }
 
@@ -589,6 +695,11 @@ static const struct io_backend uring_backend = {
     .watch = uring_watch,
     .watch_stop = uring_watch_stop,
     .close = uring_close,
+    .pipe_open = pipe_open,
+    .pipe_close = pipe_close,
+    .splicing = uring_splicing,
+    .splice_in = make_ready,
+    .splice_out = make_ready,
     .loan_return = uring_loan_return,
 };
 

@@ -27,6 +27,8 @@
 #define RESERVE_WORKER 8
 #define RESERVE_PROBES_MAX 256
 #define CONNECTION_DESCRIPTORS 2
+/* Pipes of one worker: half as many connections are spliced at a time. */
+#define PIPES_MAX 256
 
 #define REVIEW_WAIT_S 1
 
@@ -74,13 +76,21 @@ static uint64_t raise_descriptor_limit(void)
     return limit.rlim_cur;
 }
 
+/* A thirty-second part of the descriptors, two for each pipe; 1: too few for splicing. */
+static uint32_t plan_pipes(uint32_t workers)
+{
+    uint64_t pipes = raise_descriptor_limit() / 64 / workers;
+    return pipes > PIPES_MAX ? PIPES_MAX : pipes > 1 ? (uint32_t)pipes : 1;
+}
+
 static uint64_t reserved_descriptors(const struct snapshot *snapshot, uint32_t workers)
 {
     uint64_t places = 0;
     for (uint32_t n = 0; n < snapshot->pool_count; n++)
         places += snapshot->pools[n].place_count;
     uint64_t probes = places < RESERVE_PROBES_MAX ? places : RESERVE_PROBES_MAX;
-    return RESERVE_PROCESS + probes + (uint64_t)workers * (RESERVE_WORKER + snapshot->listener_count);
+    uint64_t of_worker = RESERVE_WORKER + snapshot->listener_count + 2 * plan_pipes(workers);
+    return RESERVE_PROCESS + probes + workers * of_worker;
 }
 
 static int plan_descriptors(const struct snapshot *snapshot, uint32_t workers, struct fault *fault,
@@ -143,7 +153,7 @@ static void deliver_exchange(struct weir_loop *loop, struct weir_message *messag
 static int open_worker(struct balancer *balancer, uint32_t index, enum weir_backend backend)
 {
     struct thread *thread = &balancer->threads[index];
-    const struct weir_loop_options options = { .backend = backend };
+    const struct weir_loop_options options = { .backend = backend, .pipes = plan_pipes(balancer->shared.workers) };
     thread->start.deliver = deliver_start;
     thread->drain.deliver = deliver_drain;
     thread->stop.deliver = deliver_stop;

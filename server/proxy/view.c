@@ -39,6 +39,7 @@ static int gate_new(struct worker *worker, const struct snapshot *snapshot, uint
         .relay = { .idle_timeout_ns = listener->idle_timeout_ns,
                    .half_close_timeout_ns = listener->half_close_timeout_ns,
                    .overflow_bytes = worker->overflow_bytes,
+                   .splice_bytes = worker->splice_bytes,
                    .budget = &worker->budget,
                    .totals = listener->slots[worker->index].bytes },
     };

@@ -54,6 +54,7 @@ struct worker {
     uint64_t next_id;
     struct weir_relay_budget budget;
     uint32_t overflow_bytes; /* of a connection's direction; 0: the relay's default */
+    uint32_t splice_bytes;   /* likewise */
     struct weir_timer pause; /* while accepting rests: looks again */
     struct refusals *refusals;
     uint64_t complained_ns; /* when exhaustion was logged last */

@@ -57,6 +57,7 @@ static const int plain_calls[] = {
     SCMP_SYS(sendmsg),
     SCMP_SYS(sendto),
     SCMP_SYS(shutdown),
+    SCMP_SYS(splice),
     SCMP_SYS(write),
     SCMP_SYS(writev),
     /* questions about files; what can be opened is Landlock's business */
@@ -131,6 +132,8 @@ static const struct rule rules[] = {
     { SCMP_SYS(fcntl), { { 1, WHOLE, F_SETFL } } },
     { SCMP_SYS(fcntl), { { 1, WHOLE, F_GETFD } } },
     { SCMP_SYS(fcntl), { { 1, WHOLE, F_SETFD } } },
+    { SCMP_SYS(fcntl), { { 1, WHOLE, F_GETPIPE_SZ } } },
+    { SCMP_SYS(fcntl), { { 1, WHOLE, F_SETPIPE_SZ } } },
     /* reading files */
     { SCMP_SYS(open), { { 1, OPEN_TO_CHANGE, O_RDONLY } } },
     { SCMP_SYS(openat), { { 2, OPEN_TO_CHANGE, O_RDONLY } } },

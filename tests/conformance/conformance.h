@@ -33,6 +33,7 @@ int conformance_life(void);
 int conformance_data(void);
 int conformance_ends(void);
 int conformance_buffers(void);
+int conformance_splice(void);
 int conformance_accept(void);
 int conformance_time(void);
 int conformance_chaos(void);

@@ -9,7 +9,7 @@ int conformance_run(const struct conformance_backend *backend, const char *patte
     if (pattern != NULL)
         cmocka_set_test_filter(pattern);
     int failures = conformance_life() + conformance_data() + conformance_ends() + conformance_buffers() +
-                   conformance_accept() + conformance_time() + conformance_chaos();
+                   conformance_splice() + conformance_accept() + conformance_time() + conformance_chaos();
     if (backend->real)
         failures += conformance_kernel();
     return failures;

@@ -121,6 +121,17 @@ static void sent(struct weir_socket *socket, int status)
     counted(end->world);
 }
 
+static void spliced(struct weir_socket *socket, int status)
+{
+    struct end *end = socket->owner;
+    end->splices++;
+    end->splice_status = status;
+    note(end, 'P');
+    if (end->on_spliced != NULL)
+        end->on_spliced(end);
+    counted(end->world);
+}
+
 static void noticed(struct weir_socket *socket, int status)
 {
     struct end *end = socket->owner;
@@ -153,6 +164,7 @@ static void closed(struct weir_socket *socket)
 static const struct weir_socket_events events = {
     .connected = connected,
     .received = received,
+    .spliced = spliced,
     .sent = sent,
     .noticed = noticed,
     .closed = closed,

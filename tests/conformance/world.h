@@ -37,14 +37,14 @@ struct world {
 };
 
 /* One end of a connection. All that completes is counted and, as letters, logged: C connected, R received, r the last
- * one, S sent, h half-closed, b broken, w end of the watch, X closed. */
+ * one, P spliced in, S sent, h half-closed, b broken, w end of the watch, X closed. */
 struct end {
     struct weir_socket socket;
     struct world *world;
     struct end *next_expected;
     char log[LOG_MAX + 1];
-    uint64_t connects, receipts, recv_ends, sends, half_closes, resets, watch_ends, closes;
-    int connect_status, recv_status, send_status, watch_status;
+    uint64_t connects, receipts, recv_ends, splices, sends, half_closes, resets, watch_ends, closes;
+    int connect_status, recv_status, splice_status, send_status, watch_status;
     uint64_t bytes_in, bytes_out;
     bool quits;                          /* is closing: submits nothing more */
     bool wrong_bytes;                    /* what came was not the stream */
@@ -55,6 +55,7 @@ struct end {
     uint64_t kept_count, stream_left;
     bool shut_after; /* half-closes after the stream */
     void (*on_received)(struct end *end);
+    void (*on_spliced)(struct end *end);
     void (*on_sent)(struct end *end);
     void (*on_closed)(struct end *end);
     void *data;

@@ -13,7 +13,7 @@ import pytest
 
 import settings
 from peers import (
-    LOOPBACK, Address, Upstream, answer, assert_whole, background, digest_of, echo, free_port, half_close, receive,
+    LOOPBACK, Address, Upstream, answer, assert_whole, background, digest_of, echo, eventually, free_port, half_close, receive,
     receive_exactly, reset, send_data, source)
 from settings import amount
 from weir import configuration
@@ -84,6 +84,20 @@ def test_both_sides_write_before_either_reads(balancer):
         read_now.set()
         assert_whole(received(), size)
         assert_whole(web.result(), size)
+        weir.wait_closed(reason="done")
+
+
+def test_bulk_goes_through_pipes_which_go_with_the_connection(balancer):
+    size = 64 * MIB
+    with Upstream(source(size)) as web, balancer(web) as weir:
+        before = weir.descriptors()["pipe"]
+        client = weir.connect()
+        eventually(lambda: weir.descriptors()["pipe"] > before, what=weir.state)
+        weir.wait_rest()
+        weir.assert_idle(0.5)
+        half_close(client)
+        assert_whole(receive(client), size)
+        assert web.result().size == 0
         weir.wait_closed(reason="done")
 
 

@@ -38,6 +38,7 @@ static struct weir_loop *loop_new(const struct weir_loop_options *options)
     const struct sim_loop_options full = {
         .buffers = options != NULL && options->buffers != 0 ? options->buffers : 256,
         .buffer_bytes = options != NULL && options->buffer_bytes != 0 ? options->buffer_bytes : 16u << 10,
+        .pipes = options != NULL && options->pipes != 0 ? options->pipes : 64,
         .lazy = (uint32_t)random_below(random, 300),
         .local = address_of(1),
     };

@@ -54,12 +54,14 @@ void draw_loops(struct world *world)
         .buffer_bytes = (uint32_t)random_scaled(random, 16, 16u << 10),
         .lazy = share(random, 500),
         .turn_delay_ns = random_scaled(random, SIM_US, SIM_MS),
+        .pipes = coin(random) ? 0 : (uint32_t)random_between(random, 0, 16),
         .stall = coin(random) ? 0 : share(random, 5),
         .stall_ns = random_scaled(random, SIM_MS, 30 * SIM_SECOND),
         .driven = true,
         .local = draw_address(10, 255, 0, 1, 0),
     };
     world->overflow_bytes = coin(random) ? 0 : (uint32_t)random_scaled(random, 1, 64u << 10);
+    world->splice_bytes = (uint32_t)random_scaled(random, 16, 64u << 10);
 }
 
 /* The configuration */

@@ -231,6 +231,17 @@ static void free_loop(struct weir_loop *base)
     sim_cancel(loop->net->sim, &loop->turn);
 }
 
+static void splicing(struct weir_socket *socket, bool on)
+{
+    (void)socket;
+    (void)on;
+}
+
+static void splice_out(struct weir_socket *socket)
+{
+    submit(socket, IO_SEND);
+}
+
 static const struct io_backend sim_backend = {
     .name = "sim",
     .free = free_loop,
@@ -252,6 +263,11 @@ static const struct io_backend sim_backend = {
     .watch = start_watch,
     .watch_stop = stop_watch,
     .close = start_close,
+    .pipe_open = sim_pipe_open,
+    .pipe_close = sim_pipe_close,
+    .splicing = splicing,
+    .splice_in = start_recv,
+    .splice_out = splice_out,
     .loan_return = sim_loan_return,
 };
 
@@ -261,6 +277,7 @@ struct weir_loop *sim_loop_new(struct net *net, const struct sim_loop_options *o
     io_loop_init(&loop->base, &sim_backend);
     loop->net = net;
     loop->options = *options;
+    loop->base.pipes_max = options->pipes;
     loop->base.now_ns = loop->last_turn_ns = net->sim->now_ns;
     loop->turn.run = turn_due;
     sim_new_loans(loop);

@@ -13,6 +13,7 @@
 
 struct sim_loop_options {
     uint32_t buffers, buffer_bytes;
+    uint32_t pipes;            /* open at most */
     uint32_t lazy;             /* per mille of operations that are ready but wait for a later turn */
     uint64_t turn_delay_ns;    /* at most, from the first reason for a turn to the turn */
     uint32_t stall;            /* per mille of turns that come much later */

@@ -109,6 +109,9 @@ static void deliver(struct sim_loop *loop, const struct completion *completion)
         else
             io_lent(completion->socket, completion->loan);
         break;
+    case SPLICED:
+        io_spliced(completion->socket, completion->status);
+        break;
     case RECV_ENDED:
         io_recv_ended(completion->socket, completion->status);
         break;

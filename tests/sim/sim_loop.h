@@ -24,7 +24,19 @@ enum {
 /* The same of an acceptor. */
 enum { ACCEPT = 1 << 0, STOP_ACCEPT = 1 << 1, CLOSE_ACCEPTOR = 1 << 2, UNTOLD = 1 << 3 /* of one by one */ };
 
-enum kind { CONNECTED, LENT, RECV_ENDED, SENT, NOTICED, WATCH_ENDED, CLOSED, ACCEPTED, ACCEPT_ENDED, ACCEPTOR_CLOSED };
+enum kind {
+    CONNECTED,
+    LENT,
+    SPLICED,
+    RECV_ENDED,
+    SENT,
+    NOTICED,
+    WATCH_ENDED,
+    CLOSED,
+    ACCEPTED,
+    ACCEPT_ENDED,
+    ACCEPTOR_CLOSED
+};
 
 struct completion {
     enum kind kind;
@@ -100,6 +112,12 @@ void sim_new_loans(struct sim_loop *loop);
 struct weir_loan *sim_take_loan(struct sim_loop *loop);
 void sim_give_loan(struct sim_loop *loop, struct weir_loan *loan);
 void sim_loan_return(struct weir_loop *base, struct weir_loan *loan);
+
+int sim_pipe_open(struct weir_loop *base, struct weir_pipe *pipe);
+void sim_pipe_close(struct weir_loop *base, struct weir_pipe *pipe);
+/* > 0: bytes; else as net_read(), net_write(). */
+int sim_pipe_fill(struct weir_pipe *pipe, struct net_end *end);
+int sim_pipe_drain(struct weir_pipe *pipe, struct net_end *end);
 
 void sim_serve_ready(struct sim_loop *loop);
 void sim_serve_acceptors(struct sim_loop *loop);

@@ -25,7 +25,8 @@ static void do_connect(struct weir_socket *socket, struct net_end *end)
 static void do_send(struct weir_socket *socket, struct net_end *end)
 {
     bool at_once = (socket->state & SEND_AT_ONCE) != 0;
-    int status = net_write(end, socket->send_data, socket->send_size);
+    int status = socket->pipe_out != NULL ? sim_pipe_drain(socket->pipe_out, end)
+                                          : net_write(end, socket->send_data, socket->send_size);
     if (status == WEIR_EAGAIN && !at_once)
         return;
     socket->state &= ~(uint32_t)(IO_SEND | SEND_AT_ONCE);
@@ -68,8 +69,25 @@ static uint32_t draw_burst(const struct sim_loop *loop, const struct weir_socket
     return (uint32_t)random_between(sim_chance(loop), 1, IO_SOCKET_LOANS - held);
 }
 
+static void do_splice(struct weir_socket *socket, struct net_end *end)
+{
+    int status = (socket->state & STOP_RECV) != 0 ? WEIR_ECANCELED : sim_pipe_fill(socket->pipe_in, end);
+    if (status == WEIR_EAGAIN)
+        return;
+    if (status <= 0) {
+        end_recv(socket, status);
+        return;
+    }
+    socket->state &= ~(uint32_t)IO_RECV;
+    sim_complete_socket(socket, SPLICED, status);
+}
+
 static void do_recv(struct weir_socket *socket, struct net_end *end)
 {
+    if (socket->pipe_in != NULL) {
+        do_splice(socket, end);
+        return;
+    }
     struct sim_loop *loop = sim_of(socket->loop);
     uint32_t burst = draw_burst(loop, socket);
     bool more = burst > 0;

@@ -394,6 +394,7 @@ static int open_worker(struct world *world, uint32_t index)
     struct worker *worker = &world->workers[index];
     int err = worker_init(worker, &world->shared, world->loops[index], index);
     worker->overflow_bytes = world->overflow_bytes;
+    worker->splice_bytes = world->splice_bytes;
     for (uint32_t n = 0; err == 0 && n < listeners; n++) {
         entrances[n] = entrance_new(worker, fds[n]);
         err = entrances[n] == NULL ? WEIR_ENOMEM : 0;

@@ -157,6 +157,7 @@ struct world {
     uint32_t parties; /* not yet gone: clients, those that have yet to arrive included, and who serves them */
     uint64_t next_stream;
     uint32_t overflow_bytes; /* 0: as the balancer thinks best */
+    uint32_t splice_bytes;   /* ... after which relays splice, where there are pipes */
     uint64_t budget_bytes;   /* the same */
     uint32_t max_connections;
     uint32_t strangers_max; /* records for clients that are not configured */

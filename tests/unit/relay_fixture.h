@@ -28,7 +28,8 @@ struct fixture {
     uint64_t totals[2];
     bool shut[2], stopping_recv[2];
     uint32_t unsent[2];
-    int lent;
+    int lent, pipes;
+    bool splicing[2];
     int ended; /* times */
     int answered;
     enum weir_relay_end end;
@@ -77,6 +78,24 @@ static inline void fake_loan_return(struct weir_loop *loop, struct weir_loan *lo
     free(loan);
 }
 
+static inline int fake_pipe_open(struct weir_loop *loop, struct weir_pipe *pipe)
+{
+    (void)pipe;
+    ((struct fixture *)loop)->pipes++;
+    return 0;
+}
+
+static inline void fake_pipe_close(struct weir_loop *loop, struct weir_pipe *pipe)
+{
+    (void)pipe;
+    ((struct fixture *)loop)->pipes--;
+}
+
+static inline void fake_splicing(struct weir_socket *socket, bool splicing)
+{
+    fixture_of(socket)->splicing[side_of(socket)] = splicing;
+}
+
 static const struct io_backend fake_backend = {
     .name = "fake",
     .recv = fake_nothing,
@@ -87,6 +106,11 @@ static const struct io_backend fake_backend = {
     .watch = fake_nothing,
     .watch_stop = fake_nothing,
     .adopted = fake_nothing,
+    .pipe_open = fake_pipe_open,
+    .pipe_close = fake_pipe_close,
+    .splicing = fake_splicing,
+    .splice_in = fake_nothing,
+    .splice_out = fake_nothing,
     .loan_return = fake_loan_return,
 };
 
@@ -130,7 +154,7 @@ static inline int tear_down(void **state)
 {
     struct fixture *f = *state;
     weir_relay_release(&f->relay);
-    int left = f->lent != 0 || f->budget.used != 0 || f->loop.timers.first != NULL;
+    int left = f->lent != 0 || f->pipes != 0 || f->budget.used != 0 || f->loop.timers.first != NULL;
     free(f);
     return left;
 }
