@@ -121,10 +121,10 @@ def test_handshakes_in_loops_beside_established_connections(balancer):
             raise AssertionError(seen)
 
 
-def drip(sockets, data, seconds):
+def drip(sockets, data, seconds, start):
     """Sends a byte on each now and then; returns when all are closed by the other side: by socket, seconds after the
     start."""
-    start, ends = time.monotonic(), {}
+    ends = {}
     selector = selectors.DefaultSelector()
     for sock in sockets:
         selector.register(sock, selectors.EVENT_READ)
@@ -148,13 +148,14 @@ def test_silent_and_dripping_hellos(balancer):
     clients are served, and nothing is left."""
     count = amount(400, full=5000, slow=100)
     with Upstream(echo) as web, secure(balancer, web, listener={"handshake_timeout": "3s"}) as weir:
+        start = time.monotonic()
         sockets = [connect(weir.port) for _ in range(count)]
         weir.ask()
         before = weir.cpu_ticks()
-        ends = drip(sockets, hello()[:-1], 30)
+        ends = drip(sockets, hello()[:-1], 30, start)
         assert len(ends) == count
         first, last = min(ends.values()), max(ends.values())
-        assert settings.SLOW or (first > 1.5 and last < 8), (first, last)
+        assert settings.SLOW or (first > 1.5 and last < 15), (first, last)
         assert settings.SLOW or weir.cpu_ticks() - before < 100
         weir.wait_closed(count, reason="handshake_timeout")
         assert weir.metrics().sum("weir_connections_closed_total", reason="handshake_timeout") == count
@@ -269,19 +270,18 @@ def test_allocations_of_handshakes_fail(balancer, tmp_path):
     with Upstream(echo) as web, secure(balancer, web, workers=1, env=failing.env) as weir:
         live = weir.connect()
         ping(live)
-        served = 0
         for number in range(1, 4000, amount(61, full=1)):
             failing.fail(number)
-            served += life(weir)
+            life(weir)
             if failing.stop() == 0:
                 break
             ping(live)
             assert life(weir), f"the client after allocation {number} failed is not served\n{weir.state()}"
-            served += 1
         live.close()
         assert number > 500, "the library was not preloaded"
         assert weir.closed("out_of_memory") > 0
-        assert web.accepted <= served + 2 + weir.closed("out_of_memory") + weir.closed("tls_error")
+        reached = {entry["client"] for entry in weir.entries("connection") if entry["upstream"]}
+        assert reached == {"uri:spiffe://example.com/alice"}
 
 
 def test_random_bytes_at_random_places(balancer):
@@ -292,8 +292,8 @@ def test_random_bytes_at_random_places(balancer):
     with Upstream(echo) as web, secure(balancer, web, workers=1) as weir:
         for _ in range(amount(150, full=3000, slow=50)):
             spoil(weir, rng)
-        assert web.accepted <= weir.closed("done") + weir.closed("tls_truncated") + weir.closed("client_reset") + \
-            weir.closed("tls_error")
+        reasons = ("done", "tls_truncated", "client_reset", "tls_error")
+        eventually(lambda: web.accepted <= sum(map(weir.closed, reasons)), what=weir.state)
 
 
 def spoil(weir, rng):

@@ -155,6 +155,7 @@ def test_unknown_certificates_have_limits_of_their_own(balancer):
             context = client_context(stranger)
             assert weir.admits(tls=context) and not weir.admits(tls=context)
         assert held(weir, "other") == len(strangers)
+        weir.wait_closed(len(strangers), reason="client_limit")
         names = {entry["identity"] for entry in weir.entries("connection", reason="client_limit")}
         assert {"dns:stranger0.example.com", "cn:stranger 0", f"sha256:{strangers[-1].fingerprint}"} <= names
 
