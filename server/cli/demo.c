@@ -173,7 +173,7 @@ static void show_welcome(const struct demo *demo)
     printf("\n  %sWeir demo%s: %" PRIu32 " hosts, %" PRIu32 " clients%s, one balancer\n\n", cli_bold(stdout),
            cli_plain(stdout), plan->hosts, plan->clients, plan->tls ? " with certificates" : "");
     printf("  port           %u\n", weir_address_port(&listener));
-    printf("  admin          http://%s/   (metrics, status, health)\n", weir_address_format(&http, text, sizeof text));
+    printf("  dashboard      http://%s/\n", weir_address_format(&http, text, sizeof text));
     printf("  configuration  %s\n", demo->folder.configuration);
     if (plan->has_rule)
         printf("  rule           client1 may never talk to host2\n");

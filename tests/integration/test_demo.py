@@ -177,7 +177,7 @@ def test_a_guest_that_half_closes_hears_the_answer():
 
 def test_the_admin_side_shows_the_same(kind):
     with demo(*kind) as shown:
-        url = shown.find(r"^  admin +(http://\S+/)")[1]
+        url = shown.find(r"^  dashboard +(http://\S+/)")[1]
         eventually(lambda: len(shown.answers()) >= 7)
         with urllib.request.urlopen(f"{url}metrics", timeout=DEADLINE) as answer:
             text = answer.read().decode()
