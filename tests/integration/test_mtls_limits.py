@@ -117,7 +117,7 @@ def test_limit_is_exact_after_failures(balancer):
 @pytest.mark.exact
 def test_burst_then_rate(balancer):
     """Q3: rate R, burst B: B at once, then R a second."""
-    rate, burst, seconds = 20, 10, amount(2.0, full=10.0)
+    rate, burst, seconds = 10, 10, amount(2.0, full=10.0)
     client = {**ALICE, "limits": {"rate": f"{rate}/s", "burst": burst}}
     with Upstream(echo) as web, limited(balancer, web, client) as weir:
         start = time.monotonic()

@@ -226,10 +226,10 @@ def test_chain_that_was_verified_is_remembered_only_as_it_was(balancer):
 @pytest.mark.exact
 def test_remembered_chain_ends_with_its_certificate(balancer):
     """It is remembered for as long as the certificate is valid, and not a second longer."""
-    brief = root().issue("alice", san=SAN, ends=4 / 86400)
     with Upstream(echo) as web, secure(balancer, web, workers=1) as weir:
+        weir.ask()
         start = time.time()
-        context = client_context(brief)
+        context = client_context(root().issue("alice", san=SAN, ends=4 / 86400))
         weir.ask(tls=context)
         weir.ask(tls=context)
         time.sleep(max(0.0, start + 5.5 - time.time()))
