@@ -76,9 +76,6 @@ static int match_pools(struct comparison *comparison)
 {
     const struct snapshot *before = comparison->before, *after = comparison->after;
     int err = 0;
-    comparison->pools = calloc(before->pool_count + (size_t)1, sizeof *comparison->pools);
-    if (comparison->pools == NULL)
-        return WEIR_ENOMEM;
     for (uint32_t old = 0; err == 0 && old < before->pool_count; old++)
         for (uint32_t new = 0; err == 0 && new < after->pool_count; new ++) {
             if (strcmp(before->pools[old].name, after->pools[new].name) != 0)
@@ -175,9 +172,11 @@ static int tell_differences(struct comparison *comparison, const char *client, c
     return tell_places(comparison, client, common, old);
 }
 
-static int compare_sets(struct comparison *comparison, const char *client, struct common_pool *common,
-                        const struct weir_set *old, const struct weir_set *new)
+static int compare_sets(struct comparison *comparison, const char *client, uint32_t pool, const struct reach *before,
+                        const struct reach *after)
 {
+    struct common_pool *common = &comparison->pools[pool];
+    const struct weir_set *old = before->sets[common->before], *new = after->sets[common->after];
     if (is_same_at_once(old, new) || comparison->compared > COMPARED_MAX)
         return 0;
     comparison->compared += comparison->before->pools[common->before].place_count;
@@ -191,10 +190,8 @@ static int compare_reach(struct comparison *comparison, const char *client, cons
                          const struct reach *new)
 {
     int err = 0;
-    for (uint32_t n = 0; err == 0 && n < comparison->pool_count; n++) {
-        struct common_pool *common = &comparison->pools[n];
-        err = compare_sets(comparison, client, common, old->sets[common->before], new->sets[common->after]);
-    }
+    for (uint32_t n = 0; err == 0 && n < comparison->pool_count; n++)
+        err = compare_sets(comparison, client, n, old, new);
     return err;
 }
 
@@ -262,17 +259,21 @@ static bool is_same_policy(const struct snapshot *before, const struct snapshot 
 int reload_policy_changes(const struct snapshot *before, const struct snapshot *after, struct config_errors *changes)
 {
     struct comparison comparison = { .before = before, .after = after, .changes = changes };
+    struct common_pool *pools = NULL;
     if (is_same_policy(before, after))
         return 0;
+    comparison.pools = pools = calloc(before->pool_count + (size_t)1, sizeof *pools);
+    if (pools == NULL)
+        return WEIR_ENOMEM;
     int err = match_pools(&comparison);
     if (err == 0)
         err = compare_clients(&comparison);
     if (err == 0)
         err = tell_rest(&comparison);
     for (uint32_t n = 0; n < comparison.pool_count; n++) {
-        free(comparison.pools[n].places);
-        free(comparison.pools[n].has);
+        free(pools[n].places);
+        free(pools[n].has);
     }
-    free(comparison.pools);
+    free(pools);
     return err;
 }

@@ -235,7 +235,7 @@ static void apply(struct balancer *balancer, struct generation *generation, uint
 static int adopt(struct balancer *balancer, struct snapshot *snapshot, struct fault *fault)
 {
     uint32_t workers = balancer->shared.workers, max_connections = 0;
-    struct worker **list = calloc(workers, sizeof(struct worker *));
+    struct worker **list = calloc(workers + (size_t)1, sizeof(struct worker *));
     struct generation *generation = NULL;
     int err = list == NULL ? WEIR_ENOMEM : plan_descriptors(snapshot, workers, fault, &max_connections);
     for (uint32_t n = 0; err == 0 && n < workers; n++)
@@ -532,13 +532,13 @@ uint32_t balancer_refusals(const struct balancer *balancer, uint32_t worker, str
     return refusals_read(balancer->threads[worker].worker.refusals, ret_kept);
 }
 
-uint64_t balancer_listener_active(const struct balancer *balancer, const struct listener *of)
+uint64_t balancer_listener_active(const struct balancer *balancer, const struct listener *listener)
 {
     uint64_t accepted = 0, closed = 0;
     for (uint32_t worker = 0; worker < balancer->shared.workers; worker++) {
         for (unsigned reason = 0; reason < CLOSE_REASONS; reason++)
-            closed += counter_read(&of->slots[worker].closed[reason]);
-        accepted += counter_read(&of->slots[worker].accepted);
+            closed += counter_read(&listener->slots[worker].closed[reason]);
+        accepted += counter_read(&listener->slots[worker].accepted);
     }
     return accepted > closed ? accepted - closed : 0;
 }
