@@ -131,7 +131,8 @@ int snapshot_bind(struct snapshot *snapshot, struct state *state, uint32_t worke
 void snapshot_apply(const struct snapshot *snapshot)
 {
     for (uint32_t i = 0; i < snapshot->upstream_count; i++)
-        weir_upstreams_set_max(snapshot->table, snapshot->upstreams[i].id, snapshot->upstreams[i].max_connections);
+        if (snapshot->upstreams[i].row != NULL)
+            weir_upstreams_set_max(snapshot->table, snapshot->upstreams[i].id, snapshot->upstreams[i].max_connections);
 }
 
 /* Records that are there are given back. */

@@ -14,6 +14,7 @@
 #include "../../server/proxy/health.h"
 #include "../../server/proxy/sweep.h"
 #include "memory.h"
+#include "reload.h"
 #include "oracle_health.h"
 #include "visits.h"
 
@@ -455,12 +456,16 @@ static int open_balancer(struct world *world)
 
 static void close_balancer(struct world *world)
 {
+    if (world->reloads != NULL)
+        reloads_close(world);
     for (uint32_t n = 0; n < WORLD_WORKERS; n++) {
-        view_free(&world->views[n]);
+        if (world->reloads == NULL)
+            view_free(&world->views[n]);
         worker_free(&world->workers[n]);
         weir_loop_free(&world->loops[n]);
     }
-    health_free(world->snapshot);
+    if (world->snapshot != NULL)
+        health_free(world->snapshot);
     snapshot_free(&world->snapshot);
     state_free(&world->state);
 }
@@ -614,6 +619,7 @@ void world_live(uint64_t seed, bool trace, bool tls, struct verdict *ret_verdict
         add_hosts(world);
         add_clients(world);
         plan_stop(world);
+        reloads_plan(world, seed);
         run(world);
         if (!world->failed)
             oracle_final(world);

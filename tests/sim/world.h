@@ -138,6 +138,7 @@ struct world {
     struct shared shared;
     struct entrance *entrances[WORLD_WORKERS][WORLD_LISTENERS];
     struct view *views[WORLD_WORKERS];
+    struct reloads *reloads; /* once it has been built */
     struct worker workers[WORLD_WORKERS];
     struct weir_loop *loops[WORLD_WORKERS];
     uint64_t last_id[WORLD_WORKERS]; /* of the connections that were looked at */
