@@ -264,6 +264,7 @@ static void plain_bytes(struct weir_relay *relay, enum weir_relay_side from, str
 {
     struct weir_relay_direction *direction = &relay->direction[from];
     uint32_t size = loan->size;
+    relay_heard(relay, from);
     relay_add_loan(direction, loan);
     if (direction->overflow != NULL && !relay_spill(relay, direction)) {
         end(relay, WEIR_RELAY_OUT_OF_MEMORY);

@@ -33,6 +33,9 @@ static inline bool relay_is_filtered(const struct weir_relay *relay)
     return relay->filters[WEIR_RELAY_CLIENT] != NULL || relay->filters[WEIR_RELAY_UPSTREAM] != NULL;
 }
 
+/* A plain byte has come. */
+void relay_heard(struct weir_relay *relay, enum weir_relay_side from);
+
 /* Counts plain bytes of a direction. */
 void relay_count(struct weir_relay *relay, enum weir_relay_side from, uint32_t size);
 

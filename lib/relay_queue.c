@@ -7,15 +7,21 @@
 /* Less room than this at the end of a chunk is left alone. */
 #define ROOM_MIN 1024
 
+void relay_heard(struct weir_relay *relay, enum weir_relay_side from)
+{
+    void (*answered)(struct weir_relay * relay) = relay->answered;
+    if (answered == NULL || from != WEIR_RELAY_UPSTREAM)
+        return;
+    relay->answered = NULL;
+    answered(relay);
+}
+
 void relay_count(struct weir_relay *relay, enum weir_relay_side from, uint32_t size)
 {
     uint64_t *totals = relay->options->totals;
     relay->direction[from].bytes += size;
-    if (relay->answered != NULL && from == WEIR_RELAY_UPSTREAM && size > 0) {
-        void (*answered)(struct weir_relay * relay) = relay->answered;
-        relay->answered = NULL;
-        answered(relay);
-    }
+    if (size > 0)
+        relay_heard(relay, from);
     if (totals != NULL)
         __atomic_store_n(&totals[from], totals[from] + size, __ATOMIC_RELAXED);
 }

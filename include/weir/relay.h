@@ -106,8 +106,8 @@ struct weir_relay_direction {
 /* Embedded in a connection. Zero it at birth. */
 struct weir_relay {
     struct weir_filter *filters[2]; /* by side; set before the start; NULL: bytes cross the socket as they are */
-    void (*answered)(struct weir_relay *relay); /* once, when the upstream's first byte has gone on; set before the
-                                                   start; may be NULL */
+    void (*answered)(struct weir_relay *relay); /* once, when the upstream's first plain byte has come, before it goes
+                                                   on; then NULL. Set before the start; may be NULL */
     struct weir_socket *sockets[2];             /* by side; private from here on, but for direction[].bytes */
     struct weir_relay_direction direction[2];   /* by the side that the bytes come from */
     struct weir_timer timer;

@@ -498,7 +498,7 @@ static void judge_upstream(const struct conn *conn)
 {
     if (conn->connected_ns == 0)
         return;
-    bool silent = conn->relay.direction[WEIR_RELAY_UPSTREAM].bytes == 0;
+    bool silent = conn->relay.answered != NULL;
     if (conn->reason == CLOSE_UPSTREAM_RESET)
         counter_add(&conn->target->upstream->counters.failures[UPSTREAM_FAILURE_RESET], 1);
     if (silent && (conn->reason == CLOSE_DONE || conn->reason == CLOSE_UPSTREAM_RESET))

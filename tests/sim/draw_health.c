@@ -15,7 +15,7 @@ static void draw_checks(struct random *random, struct pool *pool)
 {
     pool->slow_start_ns = random_chance(random, 500) ? random_scaled(random, SIM_SECOND, 100 * SIM_SECOND) : 0;
     pool->health = (struct health_settings){
-        .interval_ns = random_scaled(random, SIM_SECOND, 5 * SIM_SECOND),
+        .interval_ns = random_scaled(random, SIM_SECOND, 4 * SIM_SECOND),
         .timeout_ns = random_between(random, 2 * SIM_SECOND, 4 * SIM_SECOND),
         .fall = (uint32_t)random_between(random, 1, 3),
         .rise = (uint32_t)random_between(random, 1, 3),
@@ -37,7 +37,7 @@ static void draw_outage(struct random *random, struct mood *mood, uint64_t now_n
 static void hurry(struct random *random, struct world *world)
 {
     bool crowd = random_chance(random, 300);
-    world->health.patience_ns = random_between(random, 30, 90) * SIM_SECOND;
+    world->health.patience_ns = random_between(random, 10, 30) * SIM_SECOND;
     for (uint32_t n = 0; n < world->life_count; n++) {
         world->lives[n].client.script.patience_ns = world->health.patience_ns;
         if (crowd)

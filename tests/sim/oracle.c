@@ -423,9 +423,12 @@ static bool fits_out_of_memory(const struct life *life)
     return memory_denied() > 0 || life->world->budget_bytes != 0;
 }
 
-/* By hand: who was there when its upstream was disabled. */
+/* By hand: who was there when its upstream was disabled, or was about to learn that it could not be dialled. */
 static bool fits_admin_closed(const struct life *life)
 {
+    for (uint32_t n = 0; n < life->world->snapshot->upstream_count; n++)
+        if ((life->unreached & 1u << n) != 0 && life->world->hosts[n].disabled_ns != 0)
+            return true;
     if (life->attempt_count == 0)
         return false;
     const struct attempt *last = &life->attempts[life->attempt_count - 1];
