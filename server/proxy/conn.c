@@ -217,7 +217,8 @@ static enum stage identify(struct conn *conn)
     conn->shaken_ns = now_of(conn);
     if (conn->client_tls.session != NULL)
         histogram_add_own(&conn->gate->slot->handshake, conn->shaken_ns - conn->accepted_ns);
-    decide(snapshot_of(conn), take_present_view(conn), &identity, &decision);
+    uint32_t listener = take_present_view(conn);
+    decide(snapshot_of(conn), listener, &identity, &decision);
     take_client(conn, decision.client);
     conn->counters = decision.counters;
     conn->limits = decision.limits;
