@@ -194,6 +194,8 @@ void visits_serve(struct visit *visit, struct party *party)
 {
     struct random *random = &visit->world->sim->random;
     visit->party = party;
+    visit->next_answered = visit->world->answered;
+    visit->world->answered = visit;
     party->owner = visit;
     party->over = visit_over;
     if (!asks(visit))
@@ -251,4 +253,11 @@ void visits_final(struct world *world)
     for (const struct visit *visit = world->visits; visit != NULL; visit = visit->next)
         if (visit->end->closed_ns == 0)
             fail(visit, "was never closed");
+}
+
+void visits_close(struct world *world)
+{
+    for (const struct visit *visit = world->answered; visit != NULL; visit = visit->next_answered)
+        if (visit->party->channel != NULL && !visit->party->gone)
+            channel_close(visit->party->channel);
 }

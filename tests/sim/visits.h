@@ -15,7 +15,7 @@
 /* One check, from its dialling on. */
 struct visit {
     struct world *world;
-    struct visit *next;
+    struct visit *next, *next_answered;
     struct probe *probe; /* until its end is closed */
     struct weir_loop *loop;
     const struct health_settings *settings;
@@ -38,5 +38,7 @@ bool visits_use_tls(const struct visit *visit);
 void visits_serve(struct visit *visit, struct party *party);
 void visits_turned(struct world *world, const struct worker *worker);
 void visits_final(struct world *world);
+/* Nobody waits for those who answer checks: who is still there at the end goes without a word. */
+void visits_close(struct world *world);
 
 #endif

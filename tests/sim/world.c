@@ -628,6 +628,7 @@ void world_live(uint64_t seed, bool trace, bool tls, struct verdict *ret_verdict
     }
     memory_deny(0, 0);
     if (!world->failed) {
+        visits_close(world);
         close_contexts(world);
         close_balancer(world);
     }

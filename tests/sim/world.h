@@ -151,7 +151,8 @@ struct world {
 
     struct host hosts[WORLD_UPSTREAMS];
     struct manners clients, upstreams;
-    struct visit *visits; /* checks under way, the latest first */
+    struct visit *visits;   /* checks under way, the latest first */
+    struct visit *answered; /* all to which somebody came */
     struct life lives[WORLD_LIVES];
     uint32_t life_count;
     struct caller callers[WORLD_CALLERS];
