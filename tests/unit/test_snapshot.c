@@ -303,6 +303,70 @@ static void ids_come_back_with_their_snapshot(void **state)
     }
 }
 
+static struct snapshot *bound_snapshot(struct state *shared, uint32_t max_connections)
+{
+    struct snapshot *snapshot = snapshot_make();
+    snapshot_add_listener(snapshot, snapshot_add_pool(snapshot, 2));
+    snapshot->upstreams[0].max_connections = max_connections;
+    add_clients(snapshot, 1);
+    assert_int_equal(snapshot_bind(snapshot, shared, WORKERS), 0);
+    return snapshot;
+}
+
+static void what_is_counted_outlives_its_snapshot(void **state)
+{
+    struct state *shared = *state;
+    struct snapshot *before = bound_snapshot(shared, 0), *after = bound_snapshot(shared, 0);
+    assert_ptr_equal(before->listeners[0].slots, after->listeners[0].slots);
+    assert_ptr_equal(before->pools[0].slots, after->pools[0].slots);
+    assert_ptr_equal(before->clients[0].record, after->clients[0].record);
+    assert_ptr_equal(before->upstreams[1].counters, after->upstreams[1].counters);
+    assert_int_equal(before->upstreams[1].id, after->upstreams[1].id);
+    uint32_t kept = shared->keep.count;
+    snapshot_free(&before);
+    keep_sweep(&shared->keep);
+    assert_int_equal(shared->keep.count, kept);
+    snapshot_free(&after);
+    keep_sweep(&shared->keep);
+    assert_int_equal(shared->keep.count, 0);
+}
+
+static void an_address_is_kept_while_it_has_connections(void **state)
+{
+    struct state *shared = *state;
+    struct snapshot *before = bound_snapshot(shared, 0);
+    struct weir_lease lease;
+    assert_int_equal(weir_set_acquire(before->unknown_reach.sets[0], NULL, 0, &lease), 0);
+    snapshot_free(&before);
+    keep_sweep(&shared->keep);
+    struct snapshot *after = bound_snapshot(shared, 0);
+    assert_int_equal(weir_upstreams_active(shared->upstreams, after->upstreams[0].id) +
+                         weir_upstreams_active(shared->upstreams, after->upstreams[1].id),
+                     1);
+    weir_lease_release(&lease);
+    snapshot_free(&after);
+}
+
+static void limits_change_when_a_snapshot_is_applied(void **state)
+{
+    struct state *shared = *state;
+    struct snapshot *before = bound_snapshot(shared, 0), *after = bound_snapshot(shared, 1);
+    struct weir_lease leases[4];
+    for (int n = 0; n < 2; n++)
+        assert_int_equal(weir_set_acquire(before->unknown_reach.sets[0], NULL, 0, &leases[n]), 0);
+    assert_int_equal(weir_set_acquire(before->unknown_reach.sets[0], NULL, 0, &leases[2]), 0);
+    weir_lease_release(&leases[2]);
+    snapshot_apply(after);
+    for (int n = 2; n < 4; n++) {
+        assert_int_equal(weir_set_acquire(after->unknown_reach.sets[0], NULL, 0, &leases[n]), 0);
+        assert_int_equal(leases[n].upstream, after->upstreams[1].id);
+    }
+    for (int n = 0; n < 4; n++)
+        weir_lease_release(&leases[n]);
+    snapshot_free(&before);
+    snapshot_free(&after);
+}
+
 static void more_upstreams_than_the_table_holds_are_refused(void **state)
 {
     struct snapshot *snapshots[3] = { snapshot_make(), snapshot_make(), snapshot_make() };
@@ -366,6 +430,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(clients_of_the_same_rules_share_a_row, setup, teardown),
         cmocka_unit_test_setup_teardown(policies_agree_with_rules_read_one_by_one, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_come_back_with_their_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_counted_outlives_its_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_address_is_kept_while_it_has_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits_change_when_a_snapshot_is_applied, setup, teardown),
         cmocka_unit_test_setup_teardown(more_upstreams_than_the_table_holds_are_refused, setup, teardown),
         cmocka_unit_test(an_unbound_snapshot_can_be_freed),
         cmocka_unit_test(every_allocation_that_fails_is_reported_and_nothing_leaks),
