@@ -15,7 +15,7 @@ static void draw_checks(struct random *random, struct pool *pool)
 {
     pool->slow_start_ns = random_chance(random, 500) ? random_scaled(random, SIM_SECOND, 100 * SIM_SECOND) : 0;
     pool->health = (struct health_settings){
-        .interval_ns = random_scaled(random, SIM_SECOND, 4 * SIM_SECOND),
+        .interval_ns = random_scaled(random, 2 * SIM_SECOND, 6 * SIM_SECOND),
         .timeout_ns = random_between(random, 2 * SIM_SECOND, 4 * SIM_SECOND),
         .fall = (uint32_t)random_between(random, 1, 3),
         .rise = (uint32_t)random_between(random, 1, 3),
