@@ -104,12 +104,15 @@ void oracle_dialled(struct world *world, struct conn *conn, struct attempt *atte
     uint32_t before = life->attempt_count - 1, chosen = conn->lease.place;
     check_leases(world);
     tls_check_dialled(life);
-    health_check_dialled(life, chosen);
     if (chosen >= pool->place_count || pool->places[chosen].upstream != attempt->upstream)
         world_fail(world, "client %u: the lease and the address dialled do not agree", life->index);
     else if (!reference_allows(life, chosen))
         world_fail(world, "client %u reaches upstream %u, which it may not", life->index, attempt->upstream);
-    else if (!reference_available(life, before, chosen, reference_active(world, attempt->upstream) - 1))
+    /* The pools of a configuration that counts no more are not told of health. */
+    if (world->failed || conn->view->snapshot != world->snapshot)
+        return;
+    health_check_dialled(life, chosen);
+    if (!reference_available(life, before, chosen, reference_active(world, attempt->upstream) - 1))
         world_fail(world, "client %u: upstream %u was tried, full or down", life->index, attempt->upstream);
     for (uint32_t n = 0; n < pool->place_count && !world->failed; n++) {
         uint32_t active = reference_active(world, pool->places[n].upstream);
