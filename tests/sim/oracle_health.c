@@ -44,8 +44,7 @@ static struct known *known_of(struct world *world, const struct weir_socket *soc
                 *ret_pool = pool;
                 return &world->known[pool][place];
             }
-    world_fail(world, "a check of nobody");
-    return NULL;
+    return NULL; /* of a configuration that is just being replaced */
 }
 
 void health_begin(struct world *world)
@@ -111,6 +110,19 @@ void health_cannot_check(struct world *world, const struct weir_socket *socket)
         return;
     settle(world, known, pool_at(world, n));
     known->looked_ns = world->sim->now_ns;
+}
+
+void health_reloaded(struct world *world)
+{
+    for (uint32_t pool = 0; pool < WORLD_POOLS; pool++)
+        for (uint32_t place = 0; place < WORLD_UPSTREAMS; place++) {
+            struct known *known = &world->known[pool][place];
+            uint32_t perhaps = known->check != NULL;
+            known->check = NULL;
+            known->good = known->bad = 0;
+            known->not_good += perhaps;
+            known->not_bad += perhaps;
+        }
 }
 
 /* Changes, as the log tells them */

@@ -14,6 +14,9 @@ void health_checks(struct world *world, const struct weir_socket *socket, struct
 /* One could not begin, for want of something here. */
 void health_cannot_check(struct world *world, const struct weir_socket *socket);
 
+/* A reload stops the checks that are under way, some without a verdict. */
+void health_reloaded(struct world *world);
+
 /* A line that tells of a change. */
 void health_changed(struct world *world, const char *msg, const char *pool, const char *upstream);
 /* An upstream serves again, by hand. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reload.h"
 
+#include "oracle_health.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,6 +195,7 @@ static void reload(struct reloads *reloads)
     next->before = reloads->present;
     reloads->present = next;
     world->snapshot = copy;
+    health_reloaded(world);
     exchange_views(reloads);
 }
 
