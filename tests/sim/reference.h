@@ -30,7 +30,7 @@ bool reference_goes_before(const struct world *world, const struct pool *pool, u
 
 /* A place comes back now: it is taken to have as many connections for its weight as the others of its kind that are up.
  */
-void reference_starts_slowly(struct world *world, uint32_t pool, uint32_t place);
+void reference_starts_slowly(struct world *world, uint32_t index, uint32_t place);
 
 /* GCRA by its definition: over no stretch of time that ends now did more come than its length and the burst allow. */
 bool reference_rate_allows(const struct life *life, uint64_t now_ns);
