@@ -64,6 +64,7 @@ def test_an_upstream_disabled_by_hand_loses_its_connections(balancer, socket_pat
             hold(weir, 6)
             assert held(weir, one, two) == [6, 6]
             for message in ("upstream draining", "upstream disabled", "upstream enabled"):
+                weir.wait_log(message)
                 assert [line["upstream"] for line in weir.entries(message, cause="set by hand")] == ["web1"]
 
 
