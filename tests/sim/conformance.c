@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../conformance/conformance.h"
 #include "sim_io.h"
 
 /* The conformance suite on the simulated network, in as many weathers as seeds are asked for. */
 
-#define SEEDS 20
+#define WEATHERS 20
 
 static uint64_t seed;
 static struct net *net;
@@ -89,8 +90,10 @@ int main(int count, char **arguments)
         .silent = silent,
         .network_end = network_end,
     };
+    const char *asked = getenv("WEIR_WEATHERS");
+    uint64_t weathers = asked != NULL ? strtoul(asked, NULL, 10) : WEATHERS;
     int failures = 0;
-    for (seed = 1; seed <= SEEDS && failures == 0; seed++)
+    for (seed = 1; seed <= weathers && failures == 0; seed++)
         failures = conformance_run(&backend, count > 1 ? arguments[1] : NULL);
     if (failures > 0)
         fprintf(stderr, "with seed %d\n", (int)seed - 1);
