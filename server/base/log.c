@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,7 +14,9 @@
 
 #include <weir/errors.h>
 
+#include "clock.h"
 #include "log_format.h"
+#include "thread.h"
 
 #define QUEUE_BYTES (512u << 10) /* there are two: one fills while the other is written */
 #define REPORT_EVERY_NS UINT64_C(1000000000)
@@ -56,18 +57,6 @@ static struct {
     .level = LOG_LEVEL_INFO,
     .style = STYLE_UNKNOWN,
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static struct timespec timespec_of(uint64_t ns)
-{
-    return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
-}
 
 /* Fields */
 
@@ -162,7 +151,7 @@ static void wait_for_lines(void)
 {
     state.writer_sleeps = true;
     if (has_unreported()) {
-        struct timespec until = timespec_of(state.report_at_ns);
+        struct timespec until = clock_timespec(state.report_at_ns);
         pthread_cond_clockwait(&state.wake, &state.mutex, CLOCK_MONOTONIC, &until);
     } else {
         pthread_cond_wait(&state.wake, &state.mutex);
@@ -280,17 +269,6 @@ uint64_t log_dropped(void)
 
 /* Start and stop */
 
-/* Signals belong to the controlling thread; a broken pipe must not end the program. */
-static int start_writer(void)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&state.writer, NULL, run_writer, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return err == 0 ? 0 : WEIR_ENOMEM;
-}
-
 static void free_queue(void)
 {
     free(state.filling);
@@ -313,7 +291,8 @@ int log_start(enum log_format format, enum log_level level)
     state.filling = malloc(QUEUE_BYTES);
     state.spare = malloc(QUEUE_BYTES);
     state.phase = PHASE_QUEUED;
-    int err = state.filling == NULL || state.spare == NULL ? WEIR_ENOMEM : start_writer();
+    int err =
+        state.filling == NULL || state.spare == NULL ? WEIR_ENOMEM : thread_start(&state.writer, run_writer, NULL);
     if (err != 0) {
         free_queue();
         state.phase = PHASE_DIRECT;
@@ -325,7 +304,7 @@ int log_start(enum log_format format, enum log_level level)
 
 void log_stop(void)
 {
-    struct timespec until = timespec_of(clock_ns(CLOCK_MONOTONIC) + STOP_WITHIN_NS);
+    struct timespec until = clock_timespec(clock_ns(CLOCK_MONOTONIC) + STOP_WITHIN_NS);
     pthread_mutex_lock(&state.mutex);
     if (state.phase == PHASE_QUEUED)
         state.phase = PHASE_STOPPING;

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <weir/errors.h>
 
+#include "../base/clock.h"
 #include "../control/admin.h"
 #include "../control/config.h"
 #include "../proxy/balancer.h"
@@ -41,13 +41,6 @@ struct demo {
     uint64_t denied[DEMO_MAX + 1][CLOSE_REASONS]; /* that was shown, by client; the last are guests */
     uint64_t nobody[CLOSE_REASONS];               /* likewise, of those who did not say who they are */
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 static int load(struct demo *demo)
 {
@@ -100,14 +93,14 @@ static void show_talk(struct demo *demo, uint32_t client, struct demo_talk *talk
 {
     struct weir_address to = demo->snapshot->listeners[0].bound;
     char answer[ANSWER_MAX] = "";
-    uint64_t start_ns = now_ns();
+    uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
     int err = demo_talk_open(demo->clients, client, &to, talk);
     if (err == 0)
         err = demo_talk_ask(talk, HELLO, answer, sizeof answer);
     uint32_t host = host_of(demo, answer);
     enum close_reason reason = err != 0 ? new_refusal(demo, client) : CLOSE_NONE;
     if (err == 0 && host < demo->plan.hosts)
-        demo_view_answer(&demo->view, client, host, answer, now_ns() - start_ns);
+        demo_view_answer(&demo->view, client, host, answer, clock_ns(CLOCK_MONOTONIC) - start_ns);
     else if (reason != CLOSE_NONE)
         demo_view_refused(&demo->view, client, reason);
     else
@@ -229,15 +222,15 @@ static void stop(struct demo *demo)
 /* Returns true when a signal ends the demo. */
 static bool wait_until(uint64_t until_ns, const sigset_t *signals)
 {
-    uint64_t now = now_ns(), left_ns = until_ns > now ? until_ns - now : 0;
-    const struct timespec timeout = { .tv_sec = (time_t)(left_ns / SECOND_NS), .tv_nsec = (long)(left_ns % SECOND_NS) };
+    uint64_t now = clock_ns(CLOCK_MONOTONIC), left_ns = until_ns > now ? until_ns - now : 0;
+    const struct timespec timeout = clock_timespec(left_ns);
     return sigtimedwait(signals, NULL, &timeout) > 0;
 }
 
 /* Clients take turns, evenly over the interval; ends on a signal or when nobody reads any more. */
 static void run(struct demo *demo, const sigset_t *signals)
 {
-    uint64_t start_ns = now_ns(), next_ns = start_ns;
+    uint64_t start_ns = clock_ns(CLOCK_MONOTONIC), next_ns = start_ns;
     uint64_t step_ns = demo->interval_s * SECOND_NS / demo->plan.clients;
     for (uint32_t turn = 0; !wait_until(next_ns, signals) && !ferror(stdout); turn++) {
         uint32_t client = turn % demo->plan.clients, round = turn / demo->plan.clients + 1;
@@ -247,7 +240,7 @@ static void run(struct demo *demo, const sigset_t *signals)
             demo_view_round(&demo->view, round);
         next_ns += step_ns;
     }
-    demo_view_summary(&demo->view, now_ns() - start_ns);
+    demo_view_summary(&demo->view, clock_ns(CLOCK_MONOTONIC) - start_ns);
 }
 
 static void block_signals(sigset_t *signals)

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/errors.h>
 
+#include "../base/clock.h"
 #include "../base/suggest.h"
 #include "../control/config_values.h"
 #include "../control/explain.h"
@@ -98,7 +98,6 @@ static int ask_about_certificate(struct question *question)
 {
     struct explain_subject *subject = &question->subject;
     char *bytes = malloc(CERTIFICATE_BYTES_MAX + 1);
-    struct timespec now;
     size_t size = 0;
     int status = EXIT_OK;
 
@@ -115,8 +114,7 @@ static int ask_about_certificate(struct question *question)
     free(bytes);
     if (err != 0)
         return status;
-    clock_gettime(CLOCK_REALTIME, &now);
-    subject->wall_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    subject->wall_ns = clock_ns(CLOCK_REALTIME);
     subject->kind = EXPLAIN_CERTIFICATE;
     certificate_names_identity(question->names, &subject->identity);
     return EXIT_OK;

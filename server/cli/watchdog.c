@@ -3,14 +3,14 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <weir/errors.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/notify.h"
+#include "../base/thread.h"
 
 struct watchdog {
     struct balancer *balancer;
@@ -22,17 +22,9 @@ struct watchdog {
     bool stopping;
 };
 
-static struct timespec after(uint64_t ns)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ns += (uint64_t)now.tv_nsec;
-    return (struct timespec){ .tv_sec = now.tv_sec + (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
-}
-
 static bool wait_period(struct watchdog *watchdog)
 {
-    struct timespec until = after(watchdog->period_ns);
+    struct timespec until = clock_timespec(clock_ns(CLOCK_MONOTONIC) + watchdog->period_ns);
     int err = 0;
     pthread_mutex_lock(&watchdog->mutex);
     while (!watchdog->stopping && err != ETIMEDOUT)
@@ -55,17 +47,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Signals belong to the controlling thread. */
-static int start_thread(struct watchdog *watchdog)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    watchdog->running = pthread_create(&watchdog->thread, NULL, run, watchdog) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return watchdog->running ? 0 : WEIR_ENOMEM;
-}
-
 int watchdog_start(struct balancer *balancer, struct watchdog **ret_watchdog)
 {
     uint64_t interval_ns = notify_watchdog_ns();
@@ -79,7 +60,8 @@ int watchdog_start(struct balancer *balancer, struct watchdog **ret_watchdog)
     watchdog->period_ns = interval_ns / 2;
     pthread_mutex_init(&watchdog->mutex, NULL);
     pthread_cond_init(&watchdog->stop, NULL);
-    int err = start_thread(watchdog);
+    int err = thread_start(&watchdog->thread, run, watchdog);
+    watchdog->running = err == 0;
     if (err != 0)
         watchdog_stop(&watchdog);
     else

@@ -2,7 +2,6 @@
 #include "events.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +10,8 @@
 
 #include <weir/errors.h>
 
+#include "../base/clock.h"
+#include "../base/thread.h"
 #include "buffer.h"
 #include "figures.h"
 
@@ -91,13 +92,6 @@ static void put_figures(const struct events *events, struct buffer *text)
 }
 
 /* Looking */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Without memory an event is left out. */
 static void renew(struct events *events)
@@ -275,17 +269,6 @@ struct MHD_Response *events_subscribe(struct events *events, struct MHD_Connecti
 
 /* Begin and end */
 
-/* Signals belong to the controlling thread. */
-static int start_thread(struct events *events)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    events->running = pthread_create(&events->thread, NULL, run, events) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return events->running ? 0 : WEIR_ENOMEM;
-}
-
 int events_new(const struct balancer *balancer, struct reloader *reloader, struct events **ret_events)
 {
     struct events *events = calloc(1, sizeof *events);
@@ -298,7 +281,8 @@ int events_new(const struct balancer *balancer, struct reloader *reloader, struc
     if (err == 0)
         err = figures_look(events->figures, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
     if (err == 0)
-        err = start_thread(events);
+        err = thread_start(&events->thread, run, events);
+    events->running = err == 0;
     if (err == 0)
         *ret_events = events;
     else

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <weir/errors.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "../tls/material.h"
 #include "config.h"
@@ -28,13 +28,6 @@ struct reloader {
     struct reload_result *last;
     uint64_t counts[RELOAD_OUTCOMES];
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Results */
 

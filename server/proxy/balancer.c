@@ -5,18 +5,18 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/errors.h>
 #include <weir/socket.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
+#include "../base/thread.h"
 #include "generation.h"
 #include "health.h"
 #include "worker.h"
@@ -53,13 +53,6 @@ struct balancer {
     _Atomic bool draining;
     struct thread threads[];
 };
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Descriptors: one budget for the process. */
 
@@ -189,17 +182,6 @@ static void *run_thread(void *argument)
     return run_worker(argument);
 }
 
-/* Signals belong to the controlling thread. */
-static int start_thread(struct thread *thread)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread->running = pthread_create(&thread->pthread, NULL, run_thread, thread) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return thread->running ? 0 : WEIR_ENOMEM;
-}
-
 /* The balancer */
 
 /* All workers take their views; those that run do so in between their other work. */
@@ -223,7 +205,7 @@ static void apply(struct balancer *balancer, struct generation *generation, uint
     const struct generation *before = balancer->present;
     pthread_mutex_lock(&balancer->mutex);
     snapshot_apply(generation->snapshot);
-    health_apply(generation->snapshot, before == NULL ? NULL : before->snapshot, monotonic_ns());
+    health_apply(generation->snapshot, before == NULL ? NULL : before->snapshot, clock_ns(CLOCK_MONOTONIC));
     generation->before = balancer->present;
     balancer->present = generation;
     pthread_mutex_unlock(&balancer->mutex);
@@ -341,7 +323,7 @@ int balancer_new(struct snapshot *snapshot, struct state *state, uint32_t worker
     sem_init(&balancer->reviewed, 0, 0);
     balancer->shared.state = state;
     balancer->shared.workers = workers;
-    balancer->started_ns = monotonic_ns();
+    balancer->started_ns = clock_ns(CLOCK_MONOTONIC);
     int err = open_all(balancer, snapshot);
     if (err == 0)
         *ret_balancer = balancer;
@@ -354,7 +336,8 @@ int balancer_start(struct balancer *balancer)
 {
     for (uint32_t n = 0; n < balancer->shared.workers; n++) {
         struct thread *thread = &balancer->threads[n];
-        if (start_thread(thread) != 0) {
+        thread->running = thread_start(&thread->pthread, run_thread, thread) == 0;
+        if (!thread->running) {
             log_error("cannot start a thread", LOG_U64("worker", n));
             return WEIR_ENOMEM;
         }
@@ -387,7 +370,7 @@ int balancer_set_upstream_state(struct balancer *balancer, const char *name, enu
     const struct upstream *upstream = find_upstream(snapshot, name);
     int err = upstream == NULL ? WEIR_EINVAL : 0;
     if (err == 0)
-        health_set_state(snapshot, upstream, state, monotonic_ns());
+        health_set_state(snapshot, upstream, state, clock_ns(CLOCK_MONOTONIC));
     balancer_snapshot_unref(balancer, &snapshot);
     for (uint32_t n = 0; err == 0 && state == WEIR_UPSTREAM_DISABLED && n < balancer->shared.workers; n++)
         sweep_post(&balancer->threads[n].worker.sweep);
@@ -499,7 +482,7 @@ bool balancer_draining(const struct balancer *balancer)
 
 uint64_t balancer_uptime_ns(const struct balancer *balancer)
 {
-    return monotonic_ns() - balancer->started_ns;
+    return clock_ns(CLOCK_MONOTONIC) - balancer->started_ns;
 }
 
 const char *balancer_backend_name(const struct balancer *balancer)
