@@ -86,3 +86,14 @@ void suggest_offer(struct suggestion *suggestion, const char *candidate)
         suggestion->best_distance = distance;
     }
 }
+
+uint32_t suggest_find(struct suggestion *suggestion, const void *records, size_t size, uint32_t count)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        const char *name = (const char *)records + n * size;
+        if (strcmp(name, suggestion->word) == 0)
+            return n;
+        suggest_offer(suggestion, name);
+    }
+    return UINT32_MAX;
+}

@@ -126,14 +126,10 @@ static int ask_about_client(struct question *question)
     struct explain_subject *subject = &question->subject;
     struct suggestion suggestion = suggest_for(subject->name);
 
-    for (uint32_t i = 0; i < snapshot->client_count; i++) {
-        if (strcmp(snapshot->clients[i].name, subject->name) == 0) {
-            subject->kind = EXPLAIN_CLIENT;
-            subject->client = i;
-            return EXIT_OK;
-        }
-        suggest_offer(&suggestion, snapshot->clients[i].name);
-    }
+    subject->kind = EXPLAIN_CLIENT;
+    subject->client = suggest_find(&suggestion, snapshot->clients, sizeof(struct client), snapshot->client_count);
+    if (subject->client != ANY_INDEX)
+        return EXIT_OK;
     if (suggestion.best != NULL)
         return wrong("unknown client \"%s\"; did you mean \"%s\"?", subject->name, suggestion.best);
     return wrong("\"%s\" is no client of %s, no address and no file", subject->name, question->path);
@@ -167,13 +163,10 @@ static int choose_listener(struct question *question, const char *name)
     if (name == NULL)
         return EXIT_OK;
     struct suggestion suggestion = suggest_for(name);
-    for (uint32_t i = 0; i < snapshot->listener_count; i++) {
-        if (strcmp(snapshot->listeners[i].name, name) == 0) {
-            question->listener = i;
-            return EXIT_OK;
-        }
-        suggest_offer(&suggestion, snapshot->listeners[i].name);
-    }
+    question->listener =
+        suggest_find(&suggestion, snapshot->listeners, sizeof(struct listener), snapshot->listener_count);
+    if (question->listener != ANY_INDEX)
+        return EXIT_OK;
     if (suggestion.best != NULL)
         return wrong("unknown listener \"%s\"; did you mean \"%s\"?", name, suggestion.best);
     return wrong("unknown listener \"%s\"; write one that %s defines", name, question->path);

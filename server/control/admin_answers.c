@@ -182,14 +182,10 @@ static bool find_client(const struct snapshot *snapshot, const char *name, struc
 {
     struct suggestion suggestion = suggest_for(name);
 
-    for (uint32_t n = 0; n < snapshot->client_count; n++) {
-        if (strcmp(snapshot->clients[n].name, name) == 0) {
-            subject->kind = EXPLAIN_CLIENT;
-            subject->client = n;
-            return true;
-        }
-        suggest_offer(&suggestion, snapshot->clients[n].name);
-    }
+    subject->kind = EXPLAIN_CLIENT;
+    subject->client = suggest_find(&suggestion, snapshot->clients, sizeof(struct client), snapshot->client_count);
+    if (subject->client != ANY_INDEX)
+        return true;
     answer_unknown(answer, "client", name, &suggestion, "write the name of a client, or an IP address");
     return false;
 }
@@ -210,13 +206,9 @@ static bool find_listener(const struct snapshot *snapshot, const struct admin_re
     *ret_listener = ANY_INDEX;
     if (!request->has_listener)
         return true;
-    for (uint32_t n = 0; n < snapshot->listener_count; n++) {
-        if (strcmp(snapshot->listeners[n].name, request->listener) == 0) {
-            *ret_listener = n;
-            return true;
-        }
-        suggest_offer(&suggestion, snapshot->listeners[n].name);
-    }
+    *ret_listener = suggest_find(&suggestion, snapshot->listeners, sizeof(struct listener), snapshot->listener_count);
+    if (*ret_listener != ANY_INDEX)
+        return true;
     answer_unknown(answer, "listener", request->listener, &suggestion, "see /api/v1/status for their names");
     return false;
 }
@@ -252,11 +244,9 @@ static const struct upstream *find_upstream(const struct snapshot *snapshot, con
 {
     struct suggestion suggestion = suggest_for(name);
 
-    for (uint32_t n = 0; n < snapshot->upstream_count; n++) {
-        if (strcmp(snapshot->upstreams[n].name, name) == 0)
-            return &snapshot->upstreams[n];
-        suggest_offer(&suggestion, snapshot->upstreams[n].name);
-    }
+    uint32_t found = suggest_find(&suggestion, snapshot->upstreams, sizeof(struct upstream), snapshot->upstream_count);
+    if (found != ANY_INDEX)
+        return &snapshot->upstreams[found];
     answer_unknown(answer, "upstream", name, &suggestion, "see /api/v1/status for their names");
     return NULL;
 }
@@ -265,11 +255,9 @@ static const struct pool *find_pool(const struct snapshot *snapshot, const char 
 {
     struct suggestion suggestion = suggest_for(name);
 
-    for (uint32_t n = 0; n < snapshot->pool_count; n++) {
-        if (strcmp(snapshot->pools[n].name, name) == 0)
-            return &snapshot->pools[n];
-        suggest_offer(&suggestion, snapshot->pools[n].name);
-    }
+    uint32_t found = suggest_find(&suggestion, snapshot->pools, sizeof(struct pool), snapshot->pool_count);
+    if (found != ANY_INDEX)
+        return &snapshot->pools[found];
     answer_unknown(answer, "pool", name, &suggestion, "see /api/v1/status for their names");
     return NULL;
 }

@@ -59,6 +59,21 @@ static void the_nearest_word_is_suggested(void **state)
     assert_null(best("in", words));
 }
 
+static void records_are_found_by_their_names(void **state)
+{
+    static const struct {
+        char name[8];
+        int other;
+    } records[] = { { "alice", 1 }, { "bob", 2 }, { "carol", 3 } };
+    (void)state;
+    struct suggestion suggestion = suggest_for("carol");
+    assert_int_equal(suggest_find(&suggestion, records, sizeof records[0], 3), 2);
+    suggestion = suggest_for("bbo");
+    assert_int_equal(suggest_find(&suggestion, records, sizeof records[0], 3), UINT32_MAX);
+    assert_string_equal(suggestion.best, "bob");
+    assert_int_equal(suggest_find(&suggestion, NULL, sizeof records[0], 0), UINT32_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -66,6 +81,7 @@ int main(void)
         cmocka_unit_test(what_is_far_is_only_known_to_be_beyond_the_limit),
         cmocka_unit_test(very_long_words_are_far_from_everything),
         cmocka_unit_test(the_nearest_word_is_suggested),
+        cmocka_unit_test(records_are_found_by_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
