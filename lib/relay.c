@@ -115,7 +115,8 @@ static void rest_or_resume(struct weir_relay *relay, enum weir_relay_side from)
     }
     if (direction->ended || relay->splice != RELAY_COPIES)
         return;
-    uint32_t limit = relay_splice_wanted(relay, from) ? 1 : overflow_limit(relay); /* 1: to be empty soon */
+    bool wanted = relay_splice_wanted(relay, from);
+    uint32_t limit = wanted ? 1 : overflow_limit(relay); /* 1: to be empty soon */
     if (!direction->resting && direction->overflow_size >= limit) {
         direction->resting = true;
         weir_recv_stop(relay->sockets[from]);
@@ -123,8 +124,9 @@ static void rest_or_resume(struct weir_relay *relay, enum weir_relay_side from)
     } else if (direction->resting && direction->overflow_size <= limit / 2) {
         direction->resting = false;
     }
-    bool splices = !direction->resting && relay_splice_wanted(relay, from) && relay_splice_try(relay, from);
-    if (!direction->resting && !direction->receiving && !splices) {
+    if (direction->resting || (wanted && relay_splice_try(relay, from)))
+        return;
+    if (!direction->receiving) {
         direction->receiving = true;
         weir_recv(relay->sockets[from]);
     }

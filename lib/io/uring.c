@@ -323,10 +323,10 @@ static void try_splice_out(struct weir_socket *socket)
 
 static void readiness_told(struct weir_socket *socket, int result, uint32_t flags)
 {
-    bool failed = result < 0 && result != -ECANCELED; /* then the calls tell why */
-    if (failed || (result & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) != 0)
+    int events = result >= 0 ? result : result == -ECANCELED ? 0 : POLLERR; /* then the calls tell why */
+    if ((events & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) != 0)
         socket->state |= READABLE;
-    if (failed || (result & (POLLOUT | POLLHUP | POLLERR)) != 0)
+    if ((events & (POLLOUT | POLLHUP | POLLERR)) != 0)
         socket->state |= WRITABLE;
     if ((flags & IORING_CQE_F_MORE) == 0) {
         socket->state &= ~(uint32_t)(POLLED | POLL_CANCELLED);

@@ -1,73 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "test.h"
+#include "pool_fixture.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <weir/errors.h>
-#include <weir/pool.h>
 
-#define PLACES_MAX 10000
-
-/* A pool whose places are added one after another, with a set of all of them. */
-struct fixture {
-    struct weir_upstreams *upstreams;
-    struct weir_place places[PLACES_MAX];
-    uint32_t count;
-    struct weir_pool *pool;
-    struct weir_set *set;
-};
-
-static int setup(void **state)
+static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    *state = f;
-    return f == NULL ? -1 : weir_upstreams_new(PLACES_MAX, &f->upstreams);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    weir_set_free(&f->set);
-    weir_pool_free(&f->pool);
-    weir_upstreams_free(&f->upstreams);
-    free(f);
-    return 0;
-}
-
-static void add(struct fixture *f, uint32_t weight, uint32_t max, bool backup)
-{
-    struct weir_place *place = &f->places[f->count++];
-    *place = (struct weir_place){ .weight = weight, .backup = backup };
-    assert_int_equal(weir_upstreams_add(f->upstreams, max, &place->upstream), 0);
-}
-
-static struct weir_set *set_of(struct weir_pool *pool, uint32_t first, uint32_t end)
-{
-    uint32_t places[PLACES_MAX] = { 0 };
-    struct weir_set *set;
-    for (uint32_t i = first; i < end; i++)
-        places[i - first] = i;
-    assert_int_equal(weir_set_new(pool, places, end - first, &set), 0);
-    return set;
-}
-
-static void finish(struct fixture *f)
-{
-    assert_int_equal(weir_pool_new(f->upstreams, f->places, f->count, &f->pool), 0);
-    f->set = set_of(f->pool, 0, f->count);
-}
-
-static void add_equal(struct fixture *f, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        add(f, 1, 0, false);
-    finish(f);
-}
-
-static uint32_t active(const struct fixture *f, uint32_t place)
-{
-    return weir_upstreams_active(f->upstreams, f->places[place].upstream);
+    return pool_set_up(state, sizeof(struct pool_fixture));
 }
 
 static struct weir_lease acquired(struct weir_set *set)
@@ -145,9 +85,9 @@ static void an_id_is_reused_when_its_last_lease_is_back(void **state)
 
 static void pools_of_wrong_places_are_refused(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 0, false);
-    add(f, 1, 0, false);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 0, false);
+    add_place(f, 1, 0, false);
     struct weir_pool *pool = NULL;
     struct weir_place places[2] = { f->places[0], f->places[1] };
     assert_int_equal(weir_pool_new(f->upstreams, places, 0, &pool), WEIR_EINVAL);
@@ -167,10 +107,10 @@ static void pools_of_wrong_places_are_refused(void **state)
 
 static void a_pool_tells_its_places_and_their_health(void **state)
 {
-    struct fixture *f = *state;
+    struct pool_fixture *f = *state;
     for (uint32_t i = 0; i < 100; i++)
-        add(f, 1 + i % 3, 0, i % 5 == 0);
-    finish(f);
+        add_place(f, 1 + i % 3, 0, i % 5 == 0);
+    finish_pool(f);
     assert_int_equal(weir_pool_count(f->pool), 100);
     for (uint32_t i = 0; i < 100; i++) {
         assert_int_equal(weir_pool_upstream(f->pool, i), f->places[i].upstream);
@@ -187,8 +127,8 @@ static void a_pool_tells_its_places_and_their_health(void **state)
 
 static void sets_take_places_in_any_order_but_each_once(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 200);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 200);
     struct weir_set *set = NULL;
     assert_int_equal(weir_set_new(f->pool, (uint32_t[]){ 7, 199, 64, 0 }, 4, &set), 0);
     assert_ptr_equal(weir_set_pool(set), f->pool);
@@ -210,8 +150,8 @@ static void sets_take_places_in_any_order_but_each_once(void **state)
 
 static void an_empty_set_has_no_upstream(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 3);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 3);
     struct weir_set *set = set_of(f->pool, 0, 0);
     assert_int_equal(weir_set_count(set), 0);
     assert_false(weir_set_contains(set, 0));
@@ -223,8 +163,8 @@ static void an_empty_set_has_no_upstream(void **state)
 
 static void ties_go_round(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 150);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 150);
     uint32_t place = chosen(f->set);
     for (int i = 0; i < 1000; i++)
         assert_int_equal(chosen(f->set), place = (place + 1) % 150);
@@ -232,8 +172,8 @@ static void ties_go_round(void **state)
 
 static void ties_go_round_among_a_few_of_many(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 300);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 300);
     static const uint32_t few[] = { 3, 64, 65, 130, 299 };
     struct weir_set *set;
     assert_int_equal(weir_set_new(f->pool, few, 5, &set), 0);
@@ -247,17 +187,17 @@ static void ties_go_round_among_a_few_of_many(void **state)
 
 static void ties_between_weights_go_round_too(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 0, false);
-    add(f, 2, 0, false);
-    add(f, 3, 0, false);
-    finish(f);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 0, false);
+    add_place(f, 2, 0, false);
+    add_place(f, 3, 0, false);
+    finish_pool(f);
     struct weir_lease leases[3];
     leases[0] = acquired(f->set); /* weight 3: 1/3 */
     leases[1] = acquired(f->set); /* weight 2: 1/2 */
     leases[2] = acquired(f->set); /* weight 3: 2/3 */
-    assert_int_equal(active(f, 1), 1);
-    assert_int_equal(active(f, 2), 2);
+    assert_int_equal(active_at(f, 1), 1);
+    assert_int_equal(active_at(f, 2), 2);
     uint32_t times[3] = { 0 }; /* now 1/1, 2/2 and 3/3 */
     for (int i = 0; i < 30; i++)
         times[chosen(f->set)]++;
@@ -270,8 +210,8 @@ static void ties_between_weights_go_round_too(void **state)
 
 static void sets_of_one_pool_begin_at_different_places(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 100);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 100);
     uint32_t times[100] = { 0 };
     for (int i = 0; i < 100; i++) {
         struct weir_set *set = set_of(f->pool, 0, 100);
@@ -284,13 +224,13 @@ static void sets_of_one_pool_begin_at_different_places(void **state)
 
 static void arrivals_alone_leave_equal_upstreams_at_most_one_apart(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 99);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 99);
     uint32_t least = 0;
     for (uint32_t i = 0; i < 9900; i++) {
         struct weir_lease lease = acquired(f->set);
         assert_int_equal(lease.upstream, f->places[lease.place].upstream);
-        assert_int_equal(active(f, lease.place), least + 1);
+        assert_int_equal(active_at(f, lease.place), least + 1);
         if (i % 99 == 98)
             least++;
     }
@@ -298,27 +238,27 @@ static void arrivals_alone_leave_equal_upstreams_at_most_one_apart(void **state)
 
 static void weights_share_connections(void **state)
 {
-    struct fixture *f = *state;
+    struct pool_fixture *f = *state;
     static const uint32_t weights[] = { 1, 2, 5, 256, 100, 1, 3 };
     uint32_t sum = 0;
     for (uint32_t i = 0; i < 7; i++) {
-        add(f, weights[i], 0, false);
+        add_place(f, weights[i], 0, false);
         sum += weights[i];
     }
-    finish(f);
+    finish_pool(f);
     for (uint32_t i = 0; i < 20 * sum; i++)
         acquired(f->set);
     for (uint32_t i = 0; i < 7; i++)
-        assert_int_equal(active(f, i), 20 * weights[i]);
+        assert_int_equal(active_at(f, i), 20 * weights[i]);
 }
 
 static void backups_serve_when_nothing_else_does(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 1, false);
-    add(f, 256, 0, true);
-    add(f, 1, 0, false);
-    finish(f);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 1, false);
+    add_place(f, 256, 0, true);
+    add_place(f, 1, 0, false);
+    finish_pool(f);
     struct weir_lease lease = acquired(f->set);
     while (lease.place != 0)
         lease = acquired(f->set);
@@ -332,12 +272,12 @@ static void backups_serve_when_nothing_else_does(void **state)
 
 static void ejected_places_are_the_last_resort_and_those_down_are_none(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 0, false);
-    add(f, 1, 0, false);
-    add(f, 1, 0, true);
-    add(f, 1, 0, true);
-    finish(f);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 0, false);
+    add_place(f, 1, 0, false);
+    add_place(f, 1, 0, true);
+    add_place(f, 1, 0, true);
+    finish_pool(f);
     weir_pool_set_health(f->pool, 0, WEIR_PLACE_EJECTED);
     weir_pool_set_health(f->pool, 1, WEIR_PLACE_DOWN);
     weir_pool_set_health(f->pool, 2, WEIR_PLACE_EJECTED);
@@ -354,15 +294,15 @@ static void ejected_places_are_the_last_resort_and_those_down_are_none(void **st
 
 static void a_full_upstream_waits_for_a_release(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 2, false);
-    add(f, 1, 3, false);
-    finish(f);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 2, false);
+    add_place(f, 1, 3, false);
+    finish_pool(f);
     struct weir_lease leases[5];
     for (int i = 0; i < 5; i++)
         leases[i] = acquired(f->set);
-    assert_int_equal(active(f, 0), 2);
-    assert_int_equal(active(f, 1), 3);
+    assert_int_equal(active_at(f, 0), 2);
+    assert_int_equal(active_at(f, 1), 3);
     assert_none(f->set, NULL);
     for (int i = 0; i < 5; i++) {
         uint32_t place = leases[i].place;
@@ -375,16 +315,16 @@ static void a_full_upstream_waits_for_a_release(void **state)
 
 static void the_limit_can_change_at_any_time(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 0, false);
-    finish(f);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 0, false);
+    finish_pool(f);
     uint32_t id = f->places[0].upstream;
     struct weir_lease leases[4];
     for (int i = 0; i < 3; i++)
         leases[i] = acquired(f->set);
     weir_upstreams_set_max(f->upstreams, id, 2);
     assert_none(f->set, NULL);
-    assert_int_equal(active(f, 0), 3);
+    assert_int_equal(active_at(f, 0), 3);
     weir_lease_release(&leases[2]);
     assert_none(f->set, NULL);
     weir_lease_release(&leases[1]);
@@ -395,14 +335,14 @@ static void the_limit_can_change_at_any_time(void **state)
     assert_none(f->set, NULL);
     weir_upstreams_set_max(f->upstreams, id, 0);
     leases[3] = acquired(f->set);
-    assert_int_equal(active(f, 0), 4);
+    assert_int_equal(active_at(f, 0), 4);
 }
 
 static void state_and_limit_are_kept_apart(void **state)
 {
-    struct fixture *f = *state;
-    add(f, 1, 1, false);
-    finish(f);
+    struct pool_fixture *f = *state;
+    add_place(f, 1, 1, false);
+    finish_pool(f);
     uint32_t id = f->places[0].upstream;
     for (int closed = WEIR_UPSTREAM_DRAIN; closed <= WEIR_UPSTREAM_DISABLED; closed++) {
         struct weir_lease lease = acquired(f->set);
@@ -419,16 +359,16 @@ static void state_and_limit_are_kept_apart(void **state)
         weir_upstreams_set_state(f->upstreams, id, WEIR_UPSTREAM_ENABLED);
         assert_none(f->set, NULL);
         weir_lease_release(&lease);
-        assert_int_equal(active(f, 0), 0);
+        assert_int_equal(active_at(f, 0), 0);
     }
 }
 
 static void what_was_tried_is_not_chosen_again(void **state)
 {
-    struct fixture *f = *state;
+    struct pool_fixture *f = *state;
     for (uint32_t i = 0; i < WEIR_TRIED_MAX; i++)
-        add(f, 1 + i % 2, 0, i == 3);
-    finish(f);
+        add_place(f, 1 + i % 2, 0, i == 3);
+    finish_pool(f);
     struct weir_tried tried = { 0 };
     bool seen[WEIR_TRIED_MAX] = { false };
     for (uint32_t i = 0; i < WEIR_TRIED_MAX; i++) {
@@ -445,8 +385,8 @@ static void what_was_tried_is_not_chosen_again(void **state)
 
 static void pools_share_the_count_of_an_upstream(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 2);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 2);
     struct weir_place place = { .upstream = f->places[1].upstream, .weight = 9, .backup = true };
     struct weir_pool *other;
     assert_int_equal(weir_pool_new(f->upstreams, &place, 1, &other), 0);
@@ -461,19 +401,19 @@ static void pools_share_the_count_of_an_upstream(void **state)
     weir_set_free(&set);
     weir_pool_free(&other);
     weir_lease_release(&lease);
-    assert_int_equal(active(f, 1), 0);
+    assert_int_equal(active_at(f, 1), 0);
 }
 
 static void releasing_clears_the_lease_and_nothing_can_be_released_twice(void **state)
 {
-    struct fixture *f = *state;
-    add_equal(f, 1);
+    struct pool_fixture *f = *state;
+    add_equal_places(f, 1);
     struct weir_lease lease = acquired(f->set);
-    assert_int_equal(active(f, 0), 1);
+    assert_int_equal(active_at(f, 0), 1);
     weir_lease_release(&lease);
     assert_null(lease.upstreams);
     weir_lease_release(&lease);
-    assert_int_equal(active(f, 0), 0);
+    assert_int_equal(active_at(f, 0), 0);
 }
 
 /* The model: everything by brute force. */
@@ -685,24 +625,26 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_holds_as_many_as_its_capacity),
         cmocka_unit_test(an_id_is_reused_when_its_last_lease_is_back),
-        cmocka_unit_test_setup_teardown(pools_of_wrong_places_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_pool_tells_its_places_and_their_health, setup, teardown),
-        cmocka_unit_test_setup_teardown(sets_take_places_in_any_order_but_each_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_empty_set_has_no_upstream, setup, teardown),
-        cmocka_unit_test_setup_teardown(ties_go_round, setup, teardown),
-        cmocka_unit_test_setup_teardown(ties_go_round_among_a_few_of_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(ties_between_weights_go_round_too, setup, teardown),
-        cmocka_unit_test_setup_teardown(sets_of_one_pool_begin_at_different_places, setup, teardown),
-        cmocka_unit_test_setup_teardown(arrivals_alone_leave_equal_upstreams_at_most_one_apart, setup, teardown),
-        cmocka_unit_test_setup_teardown(weights_share_connections, setup, teardown),
-        cmocka_unit_test_setup_teardown(backups_serve_when_nothing_else_does, setup, teardown),
-        cmocka_unit_test_setup_teardown(ejected_places_are_the_last_resort_and_those_down_are_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_full_upstream_waits_for_a_release, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_limit_can_change_at_any_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(state_and_limit_are_kept_apart, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_was_tried_is_not_chosen_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(pools_share_the_count_of_an_upstream, setup, teardown),
-        cmocka_unit_test_setup_teardown(releasing_clears_the_lease_and_nothing_can_be_released_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(pools_of_wrong_places_are_refused, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(a_pool_tells_its_places_and_their_health, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(sets_take_places_in_any_order_but_each_once, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(an_empty_set_has_no_upstream, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(ties_go_round, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(ties_go_round_among_a_few_of_many, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(ties_between_weights_go_round_too, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(sets_of_one_pool_begin_at_different_places, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(arrivals_alone_leave_equal_upstreams_at_most_one_apart, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(weights_share_connections, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(backups_serve_when_nothing_else_does, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(ejected_places_are_the_last_resort_and_those_down_are_none, set_up,
+                                        pool_tear_down),
+        cmocka_unit_test_setup_teardown(a_full_upstream_waits_for_a_release, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(the_limit_can_change_at_any_time, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(state_and_limit_are_kept_apart, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(what_was_tried_is_not_chosen_again, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(pools_share_the_count_of_an_upstream, set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(releasing_clears_the_lease_and_nothing_can_be_released_twice, set_up,
+                                        pool_tear_down),
         cmocka_unit_test(choosing_agrees_with_brute_force),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
