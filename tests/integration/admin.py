@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 import settings
+from peers import LOOPBACK, free_port
 
 
 @pytest.fixture
@@ -18,6 +19,11 @@ def socket_path():
     folder = tempfile.mkdtemp(prefix="weir-test-")
     yield f"{folder}/admin.sock"
     shutil.rmtree(folder)
+
+
+def admin_at(path):
+    """The `admin` of a balancer: this socket, and HTTP on a port of the tests' own."""
+    return {"socket": path, "http": f"{LOOPBACK}:{free_port()}"}
 
 
 class UnixConnection(http.client.HTTPConnection):

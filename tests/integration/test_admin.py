@@ -12,8 +12,8 @@ import subprocess
 
 import pytest
 
-from admin import UnixConnection, ask, is_error, socket_path, ways  # noqa: F401 (a fixture)
-from peers import LOOPBACK, Refuser, Upstream, eventually, free_port, half_close
+from admin import UnixConnection, admin_at, ask, is_error, socket_path, ways  # noqa: F401 (a fixture)
+from peers import LOOPBACK, Refuser, Upstream, eventually, half_close
 from weir import configuration
 
 PATHS = {
@@ -36,7 +36,7 @@ def backend():
 
 @pytest.fixture
 def weir(balancer, socket_path):
-    with Upstream() as web, balancer(web, admin={"socket": socket_path, "http": f"{LOOPBACK}:{free_port()}"}) as weir:
+    with Upstream() as web, balancer(web, admin=admin_at(socket_path)) as weir:
         yield weir
 
 
@@ -108,7 +108,7 @@ def test_queries_are_ignored(weir):
 
 def test_status_follows_connections(balancer, socket_path):
     alice = {"name": "alice", "identity": ["cidr:127.0.0.2/32"]}
-    admin = {"socket": socket_path, "http": f"{LOOPBACK}:{free_port()}"}
+    admin = admin_at(socket_path)
     with Upstream() as web, balancer(web, admin=admin, clients=[alice]) as weir:
         before = weir.status()
         assert before["version"] and before["workers"] == 2 and before["io"] in ("io_uring", "epoll")
@@ -166,7 +166,7 @@ def test_prometheus_finds_no_fault_with_the_metrics(weir):
 
 def test_it_is_not_ready_while_a_pool_has_no_available_upstream(balancer, socket_path):
     health = {"interval": "100ms", "timeout": "1s", "fall": 1, "rise": 1}
-    admin = {"socket": socket_path, "http": f"{LOOPBACK}:{free_port()}"}
+    admin = admin_at(socket_path)
     with Refuser() as dead, balancer(dead, admin=admin, pool={"health": health}) as weir:
         for way in ways(weir):
             eventually(lambda: ask(way, "/readyz")[0].status == 503)

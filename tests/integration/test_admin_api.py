@@ -7,8 +7,8 @@ import socket
 import pytest
 import yaml
 
-from admin import ask, ask_json, over_http, over_socket, socket_path, ways  # noqa: F401 (a fixture)
-from peers import LOOPBACK, Upstream, free_port, receive
+from admin import admin_at, ask, ask_json, over_http, over_socket, socket_path, ways  # noqa: F401 (a fixture)
+from peers import LOOPBACK, Upstream, receive
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def backend():
 def weir(balancer, socket_path):
     alice = {"name": "alice", "identity": ["cidr:127.0.0.2/32"], "limits": {"connections": 7}}
     with Upstream() as one, Upstream() as two:
-        with balancer(one, two, admin={"socket": socket_path, "http": f"{LOOPBACK}:{free_port()}"},
+        with balancer(one, two, admin=admin_at(socket_path),
                       clients=[alice]) as weir:
             yield weir
 

@@ -13,8 +13,8 @@ import threading
 import pytest
 
 import settings
-from admin import over_http, ask_json, socket_path  # noqa: F401 (a fixture)
-from peers import LOOPBACK, Upstream, free_port
+from admin import admin_at, over_http, ask_json, socket_path  # noqa: F401 (a fixture)
+from peers import LOOPBACK, Upstream
 from test_config import weir as run
 
 COMMANDS = {  # with arguments that would do
@@ -31,7 +31,7 @@ def weir(balancer, socket_path):
     alice = {"name": "alice", "identity": ["cidr:127.0.0.2/32"], "limits": {"connections": 7}}
     bob = {"name": "bob", "identity": ["cidr:127.0.0.3/32"]}
     with Upstream() as one, Upstream() as two:
-        with balancer(one, two, admin={"socket": socket_path, "http": f"{LOOPBACK}:{free_port()}"},
+        with balancer(one, two, admin=admin_at(socket_path),
                       clients=[alice, bob]) as weir:
             yield weir
 

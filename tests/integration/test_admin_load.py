@@ -11,15 +11,11 @@ import time
 import pytest
 
 import settings
-from admin import ask, ask_json, over_http, over_socket, socket_path, ways  # noqa: F401 (a fixture)
+from admin import admin_at, ask, ask_json, over_http, over_socket, socket_path, ways  # noqa: F401 (a fixture)
 from peers import LOOPBACK, Address, Upstream, eventually, free_port, in_threads
 
 STUCK = 100
 LINE = b"x" * (1 << 20)
-
-
-def admin_of(path):
-    return {"socket": path, "http": f"{LOOPBACK}:{free_port()}"}
 
 
 @contextlib.contextmanager
@@ -58,7 +54,7 @@ def stuck_client(path, number):
 
 
 def test_stuck_clients_of_the_socket_are_not_noticed_elsewhere(balancer, socket_path):
-    with Upstream() as web, balancer(web, admin=admin_of(socket_path)) as weir:
+    with Upstream() as web, balancer(web, admin=admin_at(socket_path)) as weir:
         client = weir.connect()
         stuck = [stuck_client(socket_path, number) for number in range(STUCK)]
         slowest = 0.0
@@ -92,7 +88,7 @@ def test_whoever_looks_while_upstreams_come_and_go_sees_sense(balancer, socket_p
 
     port = free_port()
     with Address(f"{LOOPBACK}:{port}", "web1") as gone, Upstream(name="web2") as web:
-        with balancer(gone, web, admin=admin_of(socket_path), pool={"health": health}) as weir:
+        with balancer(gone, web, admin=admin_at(socket_path), pool={"health": health}) as weir:
             with repeated(look) as rounds:
                 for _ in range(settings.amount(3, full=30)):
                     eventually(lambda: state() == ["down", "up"])
@@ -115,7 +111,7 @@ def test_whoever_looks_while_the_configuration_changes_sees_sense(balancer, sock
         ask_json(over_http(weir), "/api/v1/connections")
 
     with Upstream() as one, Upstream() as two:
-        with balancer(one, two, admin=admin_of(socket_path), clients=[carol]) as weir:
+        with balancer(one, two, admin=admin_at(socket_path), clients=[carol]) as weir:
             small, large = (json.loads(json.dumps(weir.config)) for _ in range(2))
             del small["pools"][0]["upstreams"][1]
             small["clients"] = []
@@ -137,7 +133,7 @@ def test_whoever_looks_while_the_configuration_changes_sees_sense(balancer, sock
 
 def test_connections_are_listed_while_thousands_come_and_go(balancer, socket_path):
     """Those that stay are on every list, once; the others do no harm."""
-    with Upstream() as web, balancer(web, admin=admin_of(socket_path)) as weir:
+    with Upstream() as web, balancer(web, admin=admin_at(socket_path)) as weir:
         stayers = [weir.connect(source="127.0.0.2") for _ in range(50)]
         for sock in stayers:
             sock.sendall(b"x")
@@ -156,7 +152,7 @@ def test_connections_are_listed_while_thousands_come_and_go(balancer, socket_pat
 
 
 def test_many_connections_are_ended_by_hand_while_they_work(balancer, socket_path):
-    with Upstream() as web, balancer(web, admin=admin_of(socket_path)) as weir:
+    with Upstream() as web, balancer(web, admin=admin_at(socket_path)) as weir:
         clients = [weir.connect() for _ in range(40)]
         for sock in clients:
             sock.sendall(b"x")

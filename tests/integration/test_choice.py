@@ -6,14 +6,10 @@ import time
 
 import yaml
 
-from admin import ask_json, over_socket, socket_path  # noqa: F401 (a fixture)
+from admin import admin_at, ask_json, over_socket, socket_path  # noqa: F401 (a fixture)
 from failing import Phoenix
-from peers import LOOPBACK, Refuser, Upstream, echo, free_port, is_served, take_and_break
+from peers import Refuser, Upstream, echo, is_served, take_and_break
 from test_health import checking, ejecting, held, hold
-
-
-def admin_at(path):
-    return {"socket": path, "http": f"{LOOPBACK}:{free_port()}"}
 
 
 def set_state(weir, name, state):
